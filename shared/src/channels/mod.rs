@@ -1,0 +1,66 @@
+//! The Provider port: who takes a message off our hands, and what can come of it.
+
+pub mod dev;
+pub mod registry;
+#[cfg(feature = "webhook")]
+pub mod webhook;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::domain::attempt::Detail;
+use crate::domain::{Channel, ErrorCode, JsonObject, NotificationId, Recipient, Template, Timestamp, UserId};
+
+/// What a provider is given. Metadata is not part of it: that is the client's own.
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub id: NotificationId,
+    pub user_id: UserId,
+    pub channel: Channel,
+    pub template: Template,
+    pub data: Option<JsonObject>,
+    pub to: Option<Recipient>,
+    pub attempt: u32,
+    /// When the attempt began.
+    pub at: Timestamp,
+    pub traceparent: Option<String>,
+}
+
+/// What came of a send. Whether it is tried again follows from the arm and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sent {
+    Accepted {
+        provider_message_id: Option<String>,
+    },
+    Refused {
+        code: ErrorCode,
+        detail: Option<Detail>,
+    },
+    /// `retry_after`: the provider's own word, if it gave one.
+    NotSent {
+        code: ErrorCode,
+        detail: Option<Detail>,
+        retry_after: Option<Duration>,
+    },
+    Unknown {
+        code: ErrorCode,
+        detail: Option<Detail>,
+    },
+}
+
+#[async_trait]
+pub trait Provider: Send + Sync + std::fmt::Debug {
+    /// Stable, in lower case: what `provider` shows.
+    fn name(&self) -> &'static str;
+
+    /// Whether a notification without an address is refused.
+    fn needs_recipient(&self) -> bool;
+
+    /// Whether a repeat under the same notification id has no second effect. A property of the type:
+    /// after an unknown outcome only such a provider is asked again regardless of `ON_UNKNOWN`.
+    fn drops_repeats(&self) -> bool;
+
+    /// Sends once. The caller bounds the time by `SEND_TIMEOUT` and treats running out of it as unknown.
+    async fn send(&self, message: &Message) -> Sent;
+}

@@ -1,0 +1,29 @@
+//! The Publisher port, the event itself, and the rule for when Kafka is left alone for a while.
+
+pub mod event;
+#[cfg(feature = "kafka")]
+pub mod kafka;
+pub mod outbox;
+
+use async_trait::async_trait;
+use thiserror::Error;
+
+pub use event::Event;
+pub use outbox::{Mode, Outbox};
+
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Error {
+    /// The broker did not take the event in time. It may still have reached the log: whoever reads it
+    /// later finds its notification claimed or final.
+    #[error("kafka is not available: {what}")]
+    Unavailable { what: String },
+    /// The broker will not take it however long we wait: password, certificate, permission, topic.
+    #[error("kafka refuses the event: {what}")]
+    Refused { what: String },
+}
+
+#[async_trait]
+pub trait Publisher: Send + Sync + std::fmt::Debug {
+    /// Resolves once the broker has the event (acks=all), within the publisher's own deadline.
+    async fn publish(&self, event: &Event) -> Result<(), Error>;
+}

@@ -1,0 +1,80 @@
+//! The use cases. Each takes the ports that it needs and nothing else.
+
+pub mod create;
+pub mod deliver;
+pub mod get;
+pub mod process;
+pub mod redrive;
+
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::retry::RetryPolicy;
+use crate::store;
+
+/// How long things may take and how often they are tried: the settings of the state machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    pub send_timeout: Duration,
+    pub lease: Duration,
+    pub clock_skew: Duration,
+    pub due_guard: Duration,
+    pub retention: Duration,
+    pub retry: RetryPolicy,
+    pub on_unknown: OnUnknown,
+}
+
+/// What follows an attempt whose end nobody knows, where the provider does not drop repeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnUnknown {
+    Retry,
+    Fail,
+}
+
+/// Until when a caller's work may go on, and whether it should begin any more.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    pub deadline: Instant,
+    /// Cancelled when the process is told to stop: what is held is finished, nothing more is claimed.
+    pub stop: CancellationToken,
+}
+
+impl Budget {
+    /// What a claim needs besides the time to send: the claim itself, the finish, and their repeats.
+    pub const BESIDE_SEND: Duration = Duration::from_secs(5);
+
+    #[must_use]
+    pub fn until(deadline: Instant) -> Self {
+        Self { deadline, stop: CancellationToken::new() }
+    }
+
+    #[must_use]
+    pub fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// A claim is begun only while there is time to finish what it begins.
+    #[must_use]
+    pub fn allows_claim(&self, send_timeout: Duration) -> bool {
+        !self.stop.is_cancelled() && self.remaining() >= send_timeout + Self::BESIDE_SEND
+    }
+}
+
+/// Why a use case could not be carried out. (What the client did wrong is an arm of its result.)
+#[derive(Debug, Error)]
+pub enum Error {
+    #[error("the store failed")]
+    Store(#[source] store::Error),
+    /// The item under this id is of a kind or a version that this release does not know.
+    #[error("the stored item is of an unknown kind or a newer version")]
+    Foreign,
+}
+
+impl From<store::Error> for Error {
+    fn from(source: store::Error) -> Self {
+        Self::Store(source)
+    }
+}
