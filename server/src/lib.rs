@@ -1,1 +1,20 @@
+//! The four functions in one process, and what stands in for AWS around them.
+//!
+//! - [`serve`]: `cargo run`. HTTP from the routers of `create` and `get`; [`event_source`] hands Kafka
+//!   records to `process`; [`schedule`] calls `redrive`.
+//! - [`stack`]: only what AWS would bring, for functions that run under `cargo lambda watch`.
+//! - [`parts`]: the store and the broker that the settings name; [`embedded`] ones need nothing installed.
+//! - [`function`]: how the event source and the schedule call a function, here or at a Lambda endpoint.
 
+#[cfg(feature = "embedded")]
+pub mod embedded;
+pub mod event_source;
+pub mod fatal;
+pub mod function;
+pub mod inbox;
+pub mod parts;
+pub mod schedule;
+pub mod serve;
+pub mod stack;
+pub mod stopping;
+pub mod table;

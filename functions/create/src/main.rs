@@ -1,1 +1,33 @@
-fn main() {}
+//! Wires `create` to Lambda: settings, logs and clients once, then one call for each request.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use create::AppState;
+use lambda_http::{Request, run_concurrent, service_fn};
+use shared::config::{CreateSettings, SystemEnvironment};
+use shared::http::front;
+use shared::service::create::Create;
+use shared::store::dynamodb::DynamoDb;
+use shared::{telemetry, wiring};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    let settings = match CreateSettings::read(&SystemEnvironment) {
+        Ok(settings) => settings,
+        Err(faults) => return Ok(faults.report()),
+    };
+    telemetry::init(&settings.log)?;
+    let store = Arc::new(DynamoDb::from_environment(&settings.store.table_name, settings.store.timeout).await?);
+    let (_, outbox) = tokio::join!(store.warm_up(), wiring::outbox(settings.kafka.as_ref()));
+    let (outbox, _publisher) = outbox?;
+    let (worker, _inbox) = wiring::worker(store, settings.providers.bindings, settings.policy)?;
+    let (random, state) = (Arc::clone(&worker.random), AppState::new(Create { worker, outbox: Arc::new(outbox) }));
+    let app = front::complete(create::router(state), random);
+    run_concurrent(service_fn(move |request: Request| front::call(app.clone(), request)))
+        .await
+        .map_err(anyhow::Error::from_boxed)
+        .context("the runtime ended")?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,1 +1,37 @@
-fn main() {}
+//! Wires `process` to Lambda: settings, logs and clients once, then one call for each batch.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use lambda_runtime::{Error, LambdaEvent, run_concurrent, service_fn};
+use serde_json::value::RawValue;
+use shared::config::{ProcessSettings, SystemEnvironment};
+use shared::domain::Timestamp;
+use shared::service::Budget;
+use shared::service::process::Process;
+use shared::store::dynamodb::DynamoDb;
+use shared::{telemetry, wiring};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    let settings = match ProcessSettings::read(&SystemEnvironment) {
+        Ok(settings) => settings,
+        Err(faults) => return Ok(faults.report()),
+    };
+    telemetry::init(&settings.log)?;
+    let store = Arc::new(DynamoDb::from_environment(&settings.store.table_name, settings.store.timeout).await?);
+    store.warm_up().await;
+    let (worker, _inbox) = wiring::worker(store, settings.providers.bindings, settings.policy)?;
+    let process = Arc::new(Process { worker });
+    let handler = move |event: LambdaEvent<Box<RawValue>>| {
+        let process = Arc::clone(&process);
+        async move {
+            let deadline = Timestamp::from_millis(i64::try_from(event.context.deadline)?);
+            let budget = Budget::of_lambda(deadline, process.worker.clock.now());
+            Ok::<_, Error>(process::handle(&process, event.payload.get().as_bytes(), &budget).await?)
+        }
+    };
+    run_concurrent(service_fn(handler)).await.map_err(anyhow::Error::from_boxed).context("the runtime ended")?;
+    Ok(ExitCode::SUCCESS)
+}

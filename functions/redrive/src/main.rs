@@ -1,1 +1,41 @@
-fn main() {}
+//! Wires `redrive` to Lambda: settings, logs and clients once, then one run for each tick.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use lambda_runtime::{Error, LambdaEvent, run_concurrent, service_fn};
+use serde_json::value::RawValue;
+use shared::config::{RedriveSettings, SystemEnvironment};
+use shared::domain::Timestamp;
+use shared::service::Budget;
+use shared::service::redrive::Redrive;
+use shared::store::dynamodb::DynamoDb;
+use shared::{telemetry, wiring};
+use tokio::time::Instant;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    let settings = match RedriveSettings::read(&SystemEnvironment) {
+        Ok(settings) => settings,
+        Err(faults) => return Ok(faults.report()),
+    };
+    telemetry::init(&settings.log)?;
+    let store = Arc::new(DynamoDb::from_environment(&settings.store.table_name, settings.store.timeout).await?);
+    let (_, outbox) = tokio::join!(store.warm_up(), wiring::outbox(settings.kafka.as_ref()));
+    let (outbox, _publisher) = outbox?;
+    let (worker, _inbox) = wiring::worker(store, settings.providers.bindings, settings.policy)?;
+    let redrive = Arc::new(Redrive { worker, outbox: Arc::new(outbox) });
+    let handler = move |event: LambdaEvent<Box<RawValue>>| {
+        let redrive = Arc::clone(&redrive);
+        async move {
+            let (deadline, now) = (Timestamp::from_millis(i64::try_from(event.context.deadline)?), redrive.worker.clock.now());
+            let budget = Budget::of_lambda(deadline, now);
+            // Who gives no deadline calls again soon: nothing is waited for.
+            let idle_until = if deadline > now { budget.deadline } else { Instant::now() };
+            Ok::<_, Error>(redrive::handle(&redrive, &budget, idle_until).await)
+        }
+    };
+    run_concurrent(service_fn(handler)).await.map_err(anyhow::Error::from_boxed).context("the runtime ended")?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,13 +1,19 @@
 //! The Provider port: who takes a message off our hands, and what can come of it.
 
 pub mod dev;
+pub mod inbox;
 pub mod registry;
+#[cfg(test)]
+pub(crate) mod samples;
 #[cfg(feature = "webhook")]
 pub mod webhook;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
+
+pub use inbox::Inbox;
+pub use registry::{Binding, BindingError, OpenError, Providers, Surroundings};
 
 use crate::domain::attempt::Detail;
 use crate::domain::{Channel, ErrorCode, JsonObject, NotificationId, Recipient, Template, Timestamp, UserId};

@@ -51,6 +51,11 @@ impl Token {
         Self(uuid)
     }
 
+    #[must_use]
+    pub const fn as_uuid(&self) -> &Uuid {
+        &self.0
+    }
+
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         Uuid::try_parse(text).map(Self).map_err(|_not_a_uuid| Invalid("is no token"))
     }

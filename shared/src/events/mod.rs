@@ -1,15 +1,29 @@
 //! The Publisher port, the event itself, and the rule for when Kafka is left alone for a while.
 
+pub mod batch;
 pub mod event;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod outbox;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use thiserror::Error;
 
 pub use event::Event;
 pub use outbox::{Mode, Outbox};
+
+/// Where the events go, and who reads them. Absent as a whole in sync mode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KafkaSettings {
+    /// `host:port`, several of them separated by commas.
+    pub bootstrap_servers: String,
+    pub topic: String,
+    pub group_id: String,
+    /// How long one event may take; after that its notification is processed at once.
+    pub produce_timeout: Duration,
+}
 
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Error {

@@ -66,11 +66,13 @@ impl Outbox {
                 Handed::Published
             }
             Err(error) => {
-                // Logged once per pause, not once per event: with Kafka away there is one for each try.
-                match &error {
-                    Error::Unavailable { what } => tracing::warn!(what, "kafka is away: processing at once"),
-                    Error::Refused { what } => {
-                        tracing::error!(what, "kafka refuses events, no waiting mends that: processing at once")
+                // With many requests under way each meets the same failure: the first one tells.
+                if self.is_news(&error) {
+                    match &error {
+                        Error::Unavailable { what } => tracing::warn!(what, "kafka is away: processing at once"),
+                        Error::Refused { what } => {
+                            tracing::error!(what, "kafka refuses events, no waiting mends that: processing at once");
+                        }
                     }
                 }
                 self.change(State::Down { until: Instant::now() + PAUSE, last: error });
@@ -106,6 +108,13 @@ impl Outbox {
         }
     }
 
+    fn is_news(&self, error: &Error) -> bool {
+        match &*self.lock() {
+            State::Up => true,
+            State::Down { last, .. } => last != error,
+        }
+    }
+
     /// Whether this was a change from down to up or from up to down.
     fn change(&self, to: State) -> bool {
         let mut state = self.lock();
@@ -117,5 +126,118 @@ impl Outbox {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         // The state is one assignment: a panic elsewhere can't have left it half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use tokio::sync::{mpsc, oneshot};
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::domain::{Channel, NotificationId, Timestamp};
+
+    const MOMENT: Duration = Duration::from_millis(1);
+
+    /// Hands each try to the test, which answers it.
+    #[derive(Debug)]
+    struct Asking(mpsc::UnboundedSender<oneshot::Sender<Result<(), Error>>>);
+
+    #[async_trait]
+    impl Publisher for Asking {
+        async fn publish(&self, _event: &Event) -> Result<(), Error> {
+            let (answer, answered) = oneshot::channel();
+            self.0.send(answer).unwrap();
+            answered.await.unwrap()
+        }
+    }
+
+    type Tries = mpsc::UnboundedReceiver<oneshot::Sender<Result<(), Error>>>;
+
+    fn outbox() -> (Arc<Outbox>, Tries) {
+        let (sender, tries) = mpsc::unbounded_channel();
+        (Arc::new(Outbox::new(Some(Arc::new(Asking(sender))))), tries)
+    }
+
+    fn hand_over(outbox: &Arc<Outbox>) -> tokio::task::JoinHandle<Handed> {
+        let outbox = Arc::clone(outbox);
+        tokio::spawn(async move { outbox.hand_over(&event()).await })
+    }
+
+    fn event() -> Event {
+        let id = NotificationId::parse("018f0000-0000-7000-8000-000000000000").unwrap();
+        Event { id, channel: Channel::Email, attempt: 1, time: Timestamp::from_millis(0), traceparent: None, key: String::new() }
+    }
+
+    fn away() -> Error {
+        Error::Unavailable { what: "away".to_owned() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_failure_kafka_is_left_alone_for_the_pause() {
+        let (outbox, mut tries) = outbox();
+        let first = hand_over(&outbox);
+        tries.recv().await.unwrap().send(Err(away())).unwrap();
+        assert_eq!(first.await.unwrap(), Handed::NotPublished);
+        advance(PAUSE - MOMENT).await;
+        for _ in 0..10 {
+            assert_eq!(outbox.hand_over(&event()).await, Handed::NotPublished);
+        }
+        assert!(tries.try_recv().is_err(), "nobody may try within the pause");
+        assert_eq!(outbox.mode(), Mode::Sync { reason: away().to_string() });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_the_pause_exactly_one_of_many_tries() {
+        let (outbox, mut tries) = outbox();
+        let first = hand_over(&outbox);
+        tries.recv().await.unwrap().send(Err(away())).unwrap();
+        first.await.unwrap();
+        advance(PAUSE).await;
+
+        let many: Vec<_> = (0..64).map(|_| hand_over(&outbox)).collect();
+        let only = tries.recv().await.unwrap();
+        tokio::time::sleep(MOMENT).await;
+        assert!(tries.try_recv().is_err(), "one try is enough");
+        only.send(Ok(())).unwrap();
+        let mut published = 0;
+        for handed in many {
+            published += usize::from(handed.await.unwrap() == Handed::Published);
+        }
+        assert_eq!(published, 1);
+        assert_eq!(outbox.mode(), Mode::Async);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_try_that_fails_begins_a_new_pause() {
+        let (outbox, mut tries) = outbox();
+        for _ in 0..3 {
+            let one = hand_over(&outbox);
+            tries.recv().await.unwrap().send(Err(away())).unwrap();
+            assert_eq!(one.await.unwrap(), Handed::NotPublished);
+            assert_eq!(outbox.hand_over(&event()).await, Handed::NotPublished);
+            assert!(tries.try_recv().is_err());
+            advance(PAUSE).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_kafka_works_all_try_at_once() {
+        let (outbox, mut tries) = outbox();
+        let many: Vec<_> = (0..8).map(|_| hand_over(&outbox)).collect();
+        for _ in 0..8 {
+            tries.recv().await.unwrap().send(Ok(())).unwrap();
+        }
+        for handed in many {
+            assert_eq!(handed.await.unwrap(), Handed::Published);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_kafka_nothing_is_published_and_the_mode_says_why() {
+        let outbox = Outbox::new(None);
+        assert_eq!(outbox.hand_over(&event()).await, Handed::NotPublished);
+        assert_eq!(outbox.mode(), Mode::Sync { reason: "no Kafka is configured".to_owned() });
     }
 }

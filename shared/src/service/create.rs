@@ -1,1 +1,163 @@
-//! stub
+//! What a client may ask for: a new notification, a stop, another try. Whatever is answered as accepted
+//! is in the store with a due time, and reaches a final status without any further call.
+//!
+//! Crash windows of a create: before the put, nothing happened; between put and event, `due` brings the
+//! notification to redrive after its guard; after the event, the event does.
+
+use std::sync::Arc;
+
+use tokio::time::timeout_at;
+
+use super::deliver::{Delivery, Worker};
+use super::{Budget, Error};
+use crate::domain::notification::Birth;
+use crate::domain::{Change, DueAt, NewNotification, Notification, NotificationId, Status, Tenant};
+use crate::events::outbox::Handed;
+use crate::events::{Event, Mode, Outbox};
+use crate::store::{Applied, Created};
+
+#[derive(Debug)]
+pub struct Create {
+    pub worker: Arc<Worker>,
+    pub outbox: Arc<Outbox>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Creation {
+    /// Stored; it will be processed in the background.
+    Accepted(Box<Notification>),
+    /// Stored, and its first attempt was made at once: as that left it.
+    Attempted(Box<Notification>),
+    /// The same request was here before: the notification as it stands now.
+    Replayed(Box<Notification>),
+    /// Another request was here before under the same key.
+    KeyReused,
+}
+
+#[derive(Clone, Debug)]
+pub enum Cancellation {
+    /// No attempt starts any more.
+    Cancelled(Box<Notification>),
+    NotCancellable(Status),
+    NotFound,
+}
+
+#[derive(Clone, Debug)]
+pub enum Retrial {
+    Accepted(Box<Notification>),
+    Attempted(Box<Notification>),
+    NotRetryable(Status),
+    NotFound,
+}
+
+#[derive(Clone, Debug)]
+pub struct Readiness {
+    pub mode: Mode,
+    /// Why the store can't be used.
+    pub store: Result<(), String>,
+}
+
+impl Create {
+    pub async fn create(&self, new: NewNotification, budget: &Budget) -> Result<Creation, Error> {
+        let notification = self.born(new);
+        match budget.bound(self.worker.store.create(&notification)).await? {
+            Created::Existing(first) if first.fingerprint == notification.fingerprint => Ok(Creation::Replayed(first)),
+            Created::Existing(_) => Ok(Creation::KeyReused),
+            Created::Foreign => Err(Error::Foreign),
+            Created::New => Ok(match self.set_off(Box::new(notification), budget).await? {
+                SetOff::InBackground(n) => Creation::Accepted(n),
+                SetOff::AtOnce(n) => Creation::Attempted(n),
+            }),
+        }
+    }
+
+    pub async fn cancel(&self, tenant: &Tenant, id: NotificationId) -> Result<Cancellation, Error> {
+        if self.worker.store.get(tenant, id).await?.is_none() {
+            return Ok(Cancellation::NotFound);
+        }
+        let now = self.worker.clock.now();
+        let change = Change::Cancel { now, ttl: now.plus(self.worker.policy.retention) };
+        match self.worker.store.apply(id, &change).await? {
+            Applied::Done(n) => Ok(Cancellation::Cancelled(n)),
+            Applied::Refused(n) => Ok(Cancellation::NotCancellable(n.status)),
+            Applied::Missing => Ok(Cancellation::NotFound),
+            Applied::Foreign => Err(Error::Foreign),
+        }
+    }
+
+    pub async fn retry(&self, tenant: &Tenant, id: NotificationId, budget: &Budget) -> Result<Retrial, Error> {
+        let Some(n) = budget.bound(self.worker.store.get(tenant, id)).await? else { return Ok(Retrial::NotFound) };
+        if n.status != Status::Failed {
+            return Ok(Retrial::NotRetryable(n.status));
+        }
+        let now = self.worker.clock.now();
+        let policy = &self.worker.policy;
+        let change = Change::Retry {
+            now,
+            attempt: n.attempt,
+            attempt_limit: n.attempt.saturating_add(policy.retry.max_attempts),
+            due_at: DueAt::first(now.plus(policy.due_guard)),
+        };
+        match budget.bound(self.worker.store.apply(id, &change)).await? {
+            Applied::Done(n) => Ok(match self.set_off(n, budget).await? {
+                SetOff::InBackground(n) => Retrial::Accepted(n),
+                SetOff::AtOnce(n) => Retrial::Attempted(n),
+            }),
+            Applied::Refused(n) => Ok(Retrial::NotRetryable(n.status)),
+            Applied::Missing => Ok(Retrial::NotFound),
+            Applied::Foreign => Err(Error::Foreign),
+        }
+    }
+
+    pub async fn readiness(&self, budget: &Budget) -> Readiness {
+        let store = budget.bound(self.worker.store.check()).await.map_err(|error| error.to_string());
+        Readiness { mode: self.outbox.mode(), store }
+    }
+
+    fn born(&self, new: NewNotification) -> Notification {
+        let Worker { clock, random, policy, .. } = &*self.worker;
+        let now = clock.now();
+        let id = match &new.idempotency_key {
+            Some(key) => key.notification_id(&new.tenant),
+            None => random.notification_id(now),
+        };
+        let birth = Birth {
+            id,
+            create_token: random.token(),
+            now,
+            attempt_limit: policy.retry.max_attempts,
+            due_guard: policy.due_guard,
+        };
+        Notification::create(new, birth)
+    }
+
+    /// Brings a stored notification to its worker: by Kafka, or here and now where Kafka does not take it.
+    /// The promise is given already: whatever fails from here on, `due` has it.
+    async fn set_off(&self, n: Box<Notification>, budget: &Budget) -> Result<SetOff, Error> {
+        let now = self.worker.clock.now();
+        // What was due when it was written is due: a clock that was set back since must not leave it to redrive.
+        if n.status.is_final() || n.not_before > now.max(n.updated_at) {
+            return Ok(SetOff::InBackground(n));
+        }
+        // Without an answer in all that time the event may be on its way: then nothing is claimed here either.
+        let handed = timeout_at(budget.deadline, self.outbox.hand_over(&Event::due(&n, now))).await;
+        match handed.unwrap_or(Handed::NotPublished) {
+            Handed::Published => Ok(SetOff::InBackground(n)),
+            Handed::NotPublished => match self.worker.deliver(n.id, budget).await {
+                Ok(Delivery::Attempted(after) | Delivery::Ended(after)) => Ok(SetOff::AtOnce(after)),
+                Ok(Delivery::Left(now) | Delivery::Unfinished(now)) => Ok(SetOff::InBackground(now)),
+                Ok(Delivery::NotBegun) => Ok(SetOff::InBackground(n)),
+                Ok(Delivery::Missing | Delivery::Foreign) => Err(Error::Foreign),
+                Err(error) => {
+                    tracing::warn!(notification.id = %n.id, %error, "stored, but not claimed: redrive will bring it");
+                    Ok(SetOff::InBackground(n))
+                }
+            },
+        }
+    }
+}
+
+enum SetOff {
+    InBackground(Box<Notification>),
+    AtOnce(Box<Notification>),
+}

@@ -5,13 +5,16 @@ pub mod deliver;
 pub mod get;
 pub mod process;
 pub mod redrive;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::Timestamp;
 use crate::retry::RetryPolicy;
 use crate::store;
 
@@ -51,15 +54,38 @@ impl Budget {
         Self { deadline, stop: CancellationToken::new() }
     }
 
+    /// The time that Lambda gives a call. A deadline in the past, as one emulator sends, counts as none:
+    /// then Lambda's longest time holds.
+    #[must_use]
+    pub fn of_lambda(deadline: Timestamp, now: Timestamp) -> Self {
+        const LONGEST: Duration = Duration::from_mins(15);
+        let left = now.until(deadline);
+        Self::until(Instant::now() + if left.is_zero() { LONGEST } else { left.min(LONGEST) })
+    }
+
     #[must_use]
     pub fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
+    /// A call of the store ends with the budget, however patient its own time-out is. Who gives up on a
+    /// write so can't know whether it was made: nothing may be concluded from it, as from any lost answer.
+    pub async fn bound<T>(&self, call: impl Future<Output = Result<T, store::Error>>) -> Result<T, store::Error> {
+        let late = |_elapsed| Err(store::Error::Unavailable { what: "no answer before the call had to end".to_owned() });
+        timeout_at(self.deadline, call).await.unwrap_or_else(late)
+    }
+
     /// A claim is begun only while there is time to finish what it begins.
     #[must_use]
     pub fn allows_claim(&self, send_timeout: Duration) -> bool {
-        !self.stop.is_cancelled() && self.remaining() >= send_timeout + Self::BESIDE_SEND
+        !self.stop.is_cancelled() && Instant::now() <= self.last_claim(send_timeout)
+    }
+
+    /// Until when a claim may be begun.
+    #[must_use]
+    pub fn last_claim(&self, send_timeout: Duration) -> Instant {
+        // An instant before the process began can't be written; now is as good as past.
+        self.deadline.checked_sub(send_timeout + Self::BESIDE_SEND).unwrap_or_else(Instant::now)
     }
 }
 

@@ -15,6 +15,8 @@ pub enum Created {
     New,
     /// Somebody was first: the notification as it stands now.
     Existing(Box<Notification>),
+    /// Somebody was first, with an item of an unknown kind or a newer version.
+    Foreign,
 }
 
 /// What came of a conditional write.
@@ -55,9 +57,12 @@ pub enum Error {
     /// No answer in time, no connection, throttled past the retries, or the service failed.
     #[error("the store is not available: {what}")]
     Unavailable { what: String },
-    /// The store answered that the call can't work: credentials, a missing table, a missing permission.
+    /// The store answered that the call can't work: credentials, a missing permission.
     #[error("the store refused the call: {what}")]
     Refused { what: String },
+    /// The store answers, and has no such table: somebody must create it.
+    #[error("the store has no table named {table}")]
+    TableMissing { table: String },
     /// An item that this release can't read.
     #[error("a stored item can't be read: {what}")]
     Unreadable { what: String },
@@ -69,7 +74,7 @@ impl Error {
     pub const fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable { .. } => true,
-            Self::Refused { .. } | Self::Unreadable { .. } => false,
+            Self::Refused { .. } | Self::TableMissing { .. } | Self::Unreadable { .. } => false,
         }
     }
 }

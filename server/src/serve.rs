@@ -1,0 +1,128 @@
+//! `cargo run`: everything in one process.
+//!
+//! On a signal it stops accepting and claiming at once, finishes what it holds within `SEND_TIMEOUT` + 5 s,
+//! commits, flushes and ends. What it could not finish in that time is still in the `due` index.
+#![expect(clippy::print_stdout, reason = "one line on stdout says where it serves")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::serve::ListenerExt;
+use create::AppState;
+use futures::FutureExt;
+use shared::config::ServerSettings;
+use shared::http::front;
+use shared::service::Budget;
+use shared::service::create::Create;
+use shared::service::get::Get;
+use shared::service::process::Process;
+use shared::service::redrive::Redrive;
+use shared::wiring;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::event_source::{EventSource, SourceSettings};
+use crate::fatal::Fatal;
+use crate::function::{InProcess, InvokeError};
+use crate::parts::Parts;
+use crate::{inbox, schedule, stopping};
+
+/// How long one call of `process` may take: as much as the function gets on AWS.
+const CALL: Duration = Duration::from_mins(1);
+/// Of the time to stop, what is kept for the producer's last events and the store's file.
+const TAIL: Duration = Duration::from_secs(1);
+
+pub async fn run(settings: ServerSettings) -> Result<(), Fatal> {
+    let stop = stopping::on_signal()?;
+    let address = settings.listen_addr;
+    let unbound = |source| Fatal::Listen { address, source };
+    // Before the store: a port that is taken is known at once, and nothing was opened yet.
+    let listener = TcpListener::bind(address).await.map_err(unbound)?;
+    let local = listener.local_addr().map_err(unbound)?;
+    // An answer is one small write: it must not wait for the acknowledgement of the one before.
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps Nagle's algorithm");
+        }
+    });
+
+    let parts = Parts::open(&settings.store_kind, &settings.store, &settings.kafka).await?;
+    parts.check_table().await?;
+    let provided = wiring::worker(parts.store.clone(), settings.providers.bindings, settings.policy);
+    let (worker, inbox) = provided.map_err(|source| Fatal::Provider { source })?;
+    let (outbox, publisher) = wiring::outbox(parts.kafka.as_ref()).await.map_err(|source| Fatal::Kafka { source })?;
+    let outbox = Arc::new(outbox);
+
+    let use_case = Create { worker: Arc::clone(&worker), outbox: Arc::clone(&outbox) };
+    let state = AppState { stop: stop.clone(), ..AppState::new(use_case) };
+    let requests = state.tracker.clone();
+    let mut app = create::router(state).merge(get::router(Arc::new(Get { store: parts.store.clone() })));
+    if worker.providers.uses_dev() {
+        app = app.merge(inbox::router(inbox));
+    }
+    let app = front::complete(app, Arc::clone(&worker.random));
+
+    let mut background = JoinSet::new();
+    let redrive = Arc::new(Redrive { worker: Arc::clone(&worker), outbox });
+    background.spawn(schedule::in_process(redrive, settings.redrive_interval, stop.clone()));
+    if let Some(kafka) = parts.kafka.clone() {
+        let of = if parts.has_embedded_broker() { SourceSettings::embedded } else { SourceSettings::new };
+        let function = process_function(Process { worker: Arc::clone(&worker) }, stop.clone());
+        let source = EventSource::connect(of(kafka), Arc::new(function), Arc::clone(&worker.random));
+        background.spawn(source.map_err(|source| Fatal::EventSource { source })?.run(stop.clone()));
+    }
+
+    println!("listening on http://{local}");
+    let drain = settings.policy.send_timeout + Budget::BESIDE_SEND - TAIL;
+    let stopping = stop.clone();
+    let overdue = async move { stopping.cancelled().then(|()| sleep(drain)).await }.shared();
+    let serving = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let served = tokio::select! {
+        served = async { serving.await } => served.map_err(|source| Fatal::Serve { source }),
+        () = ended_early(&mut background, &stop) => Err(Fatal::BackgroundEnded),
+        () = overdue.clone() => Ok(()),
+    };
+    stop.cancel();
+    requests.close();
+    tokio::select! {
+        () = async { requests.wait().await; while background.join_next().await.is_some() {} } => {}
+        () = overdue => tracing::warn!("stopped with work unfinished: its leases run out, and redrive brings it back"),
+    }
+    let tail = async {
+        if let Some(publisher) = publisher
+            && let Err(error) = publisher.flush(TAIL).await
+        {
+            tracing::warn!(%error, "stopped with events unpublished: redrive publishes them again");
+        }
+        parts.embedded.stop().await;
+    };
+    if timeout(TAIL, tail).await.is_err() {
+        tracing::warn!("stopped without waiting any longer for the broker or the store's file");
+    }
+    served
+}
+
+/// `process`, called as Lambda would call it.
+fn process_function(process: Process, stop: CancellationToken) -> InProcess {
+    let process = Arc::new(process);
+    InProcess::new("process", move |payload| {
+        let (process, stop) = (Arc::clone(&process), stop.clone());
+        async move {
+            let budget = Budget { deadline: Instant::now() + CALL, stop };
+            let answer = process::handle(&process, &payload, &budget).await;
+            let answer = answer.map_err(|error| InvokeError::Failed { what: error.to_string() })?;
+            serde_json::to_vec(&answer).map_err(|error| InvokeError::Failed { what: error.to_string() })
+        }
+    })
+}
+
+/// Resolves when redrive or the event source ends although nobody stopped them: without either, nothing
+/// would keep what is promised here.
+async fn ended_early(background: &mut JoinSet<()>, stop: &CancellationToken) {
+    background.join_next().await;
+    if stop.is_cancelled() {
+        std::future::pending::<()>().await;
+    }
+}

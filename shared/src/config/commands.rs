@@ -1,0 +1,247 @@
+//! What each command is started with. A command asks only for what it uses: `get` starts without a
+//! provider, and nothing asks `process` for Kafka.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::environment::Environment;
+use super::fault::{Faults, Problem};
+use super::groups::{self, Brokers, ProviderSettings, StoreSettings, TopicSettings, Unbound};
+use super::reader::{Read, Reader};
+use super::{table, values};
+use crate::events::KafkaSettings;
+use crate::service::Policy;
+use crate::telemetry::LogSettings;
+
+#[derive(Clone, Debug)]
+pub struct CreateSettings {
+    pub store: StoreSettings,
+    /// None: sync mode.
+    pub kafka: Option<KafkaSettings>,
+    pub providers: ProviderSettings,
+    pub policy: Policy,
+    pub log: LogSettings,
+}
+
+#[derive(Clone, Debug)]
+pub struct GetSettings {
+    pub store: StoreSettings,
+    pub log: LogSettings,
+}
+
+#[derive(Clone, Debug)]
+pub struct ProcessSettings {
+    pub store: StoreSettings,
+    pub providers: ProviderSettings,
+    pub policy: Policy,
+    pub log: LogSettings,
+}
+
+#[derive(Clone, Debug)]
+pub struct RedriveSettings {
+    pub store: StoreSettings,
+    /// None: sync mode, what is due is processed on the spot.
+    pub kafka: Option<KafkaSettings>,
+    pub providers: ProviderSettings,
+    pub policy: Policy,
+    pub log: LogSettings,
+}
+
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// On loopback, or the operator allowed otherwise.
+    pub listen_addr: SocketAddr,
+    pub store_kind: StoreKind,
+    pub store: StoreSettings,
+    pub kafka: KafkaChoice,
+    pub providers: ProviderSettings,
+    pub policy: Policy,
+    pub redrive_interval: Duration,
+    pub log: LogSettings,
+}
+
+#[derive(Clone, Debug)]
+pub struct StackSettings {
+    pub data_dir: PathBuf,
+    pub store: StoreSettings,
+    pub kafka: TopicSettings,
+    /// Without a trailing slash.
+    pub lambda_endpoint: String,
+    pub redrive_interval: Duration,
+    pub log: LogSettings,
+}
+
+#[derive(Clone, Debug)]
+pub struct CreateTableSettings {
+    pub store_kind: StoreKind,
+    pub store: StoreSettings,
+    pub log: LogSettings,
+}
+
+/// Where the table lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// In a file of this folder.
+    Embedded { data_dir: PathBuf },
+    /// Where the AWS SDK's own settings say.
+    DynamoDb,
+}
+
+/// Which Kafka the server works with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KafkaChoice {
+    /// Sync mode.
+    None,
+    /// A broker of the server's own; where it listens is known once it runs.
+    Embedded {
+        topic: TopicSettings,
+        produce_timeout: Duration,
+    },
+    External(KafkaSettings),
+}
+
+impl CreateSettings {
+    pub fn read(environment: &dyn Environment) -> Result<Self, Faults> {
+        read_all(environment, |reader| {
+            let (store, kafka) = (StoreSettings::read(reader), groups::kafka(reader));
+            let (providers, policy) = (ProviderSettings::read(reader, Unbound::Off), groups::policy(reader));
+            let log = groups::log(reader);
+            Ok(Self { store: store?, kafka: kafka?, providers: providers?, policy: policy?, log: log? })
+        })
+    }
+}
+
+impl GetSettings {
+    pub fn read(environment: &dyn Environment) -> Result<Self, Faults> {
+        read_all(environment, |reader| {
+            let (store, log) = (StoreSettings::read(reader), groups::log(reader));
+            Ok(Self { store: store?, log: log? })
+        })
+    }
+}
+
+impl ProcessSettings {
+    pub fn read(environment: &dyn Environment) -> Result<Self, Faults> {
+        read_all(environment, |reader| {
+            let (store, providers) = (StoreSettings::read(reader), ProviderSettings::read(reader, Unbound::Off));
+            let (policy, log) = (groups::policy(reader), groups::log(reader));
+            Ok(Self { store: store?, providers: providers?, policy: policy?, log: log? })
+        })
+    }
+}
+
+impl RedriveSettings {
+    pub fn read(environment: &dyn Environment) -> Result<Self, Faults> {
+        let CreateSettings { store, kafka, providers, policy, log } = CreateSettings::read(environment)?;
+        Ok(Self { store, kafka, providers, policy, log })
+    }
+}
+
+impl ServerSettings {
+    pub fn read(environment: &dyn Environment) -> Result<Self, Faults> {
+        read_all(environment, |reader| {
+            let store_kind = StoreKind::read(reader);
+            // Where STORE itself is faulty, its absence stands in for it: the other faults show all the same.
+            let unbound = match &store_kind {
+                Ok(StoreKind::DynamoDb) => Unbound::Off,
+                Ok(StoreKind::Embedded { .. }) | Err(_) => Unbound::Dev,
+            };
+            let (listen_addr, store) = (listen_addr(reader), StoreSettings::read(reader));
+            let kafka = KafkaChoice::read(reader, unbound);
+            let (providers, policy) = (ProviderSettings::read(reader, unbound), groups::policy(reader));
+            let (redrive_interval, log) = (reader.time(&table::REDRIVE_INTERVAL), groups::log(reader));
+            Ok(Self {
+                listen_addr: listen_addr?,
+                store_kind: store_kind?,
+                store: store?,
+                kafka: kafka?,
+                providers: providers?,
+                policy: policy?,
+                redrive_interval: redrive_interval?,
+                log: log?,
+            })
+        })
+    }
+}
+
+impl StackSettings {
+    pub fn read(environment: &dyn Environment) -> Result<Self, Faults> {
+        read_all(environment, |reader| {
+            let (data_dir, store, kafka) = (data_dir(reader), StoreSettings::read(reader), TopicSettings::read(reader));
+            let lambda_endpoint = reader.value(&table::AWS_ENDPOINT_URL_LAMBDA, values::endpoint);
+            let (redrive_interval, log) = (reader.time(&table::REDRIVE_INTERVAL), groups::log(reader));
+            let (data_dir, store, kafka, lambda_endpoint) = (data_dir?, store?, kafka?, lambda_endpoint?);
+            Ok(Self { data_dir, store, kafka, lambda_endpoint, redrive_interval: redrive_interval?, log: log? })
+        })
+    }
+}
+
+impl CreateTableSettings {
+    pub fn read(environment: &dyn Environment) -> Result<Self, Faults> {
+        read_all(environment, |reader| {
+            let (store_kind, store, log) = (StoreKind::read(reader), StoreSettings::read(reader), groups::log(reader));
+            Ok(Self { store_kind: store_kind?, store: store?, log: log? })
+        })
+    }
+}
+
+impl StoreKind {
+    fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        /// What `STORE` says.
+        enum Word {
+            Embedded,
+            DynamoDb,
+        }
+        let word = reader.value(&table::STORE, |text| match text {
+            "embedded" => Some(Word::Embedded),
+            "dynamodb" => Some(Word::DynamoDb),
+            _ => None,
+        })?;
+        match word {
+            Word::Embedded => Ok(Self::Embedded { data_dir: data_dir(reader)? }),
+            Word::DynamoDb => Ok(Self::DynamoDb),
+        }
+    }
+}
+
+impl KafkaChoice {
+    /// An embedded broker comes with the embedded store only, as its `dev:` providers do.
+    fn read(reader: &mut Reader<'_>, unbound: Unbound) -> Read<Self> {
+        match (groups::brokers(reader)?, unbound) {
+            (Brokers::At(servers), _) => groups::kafka_at(reader, servers).map(Self::External),
+            (Brokers::None, _) | (Brokers::Unsaid, Unbound::Off) => Ok(Self::None),
+            (Brokers::Unsaid, Unbound::Dev) => {
+                let (topic, produce_timeout) = (TopicSettings::read(reader), reader.time(&table::KAFKA_PRODUCE_TIMEOUT));
+                Ok(Self::Embedded { topic: topic?, produce_timeout: produce_timeout? })
+            }
+        }
+    }
+}
+
+fn read_all<T>(environment: &dyn Environment, read: impl FnOnce(&mut Reader<'_>) -> Read<T>) -> Result<T, Faults> {
+    let mut reader = Reader::new(environment);
+    let value = read(&mut reader);
+    reader.finish(value)
+}
+
+fn data_dir(reader: &mut Reader<'_>) -> Read<PathBuf> {
+    reader.value(&table::DATA_DIR, |text| Some(PathBuf::from(text)))
+}
+
+/// Nobody proves who they are yet: whoever reaches the port may send. Beyond loopback that has to be said.
+fn listen_addr(reader: &mut Reader<'_>) -> Read<SocketAddr> {
+    let addr = reader.value(&table::LISTEN_ADDR, values::listen_addr);
+    let anonymous = reader.value(&table::ALLOW_ANONYMOUS, |text| match text {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    });
+    let (addr, anonymous) = (addr?, anonymous?);
+    if anonymous || addr.ip().to_canonical().is_loopback() {
+        return Ok(addr);
+    }
+    let why = format!("is {addr}, beyond loopback, where anybody could send: there is no authentication");
+    let allowed = "a loopback address, or any with ALLOW_ANONYMOUS=true".to_owned();
+    Err(reader.report_as(table::LISTEN_ADDR.name, Problem::Unfit { why }, allowed))
+}

@@ -1,0 +1,272 @@
+//! Every setting, once: what it is for, what it may be, what it is where nothing is said. The reader
+//! takes defaults and bounds from here, and `docs/settings.md` shows what [`markdown`] writes.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::values;
+
+/// The programs that read settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Command {
+    Create,
+    Get,
+    Process,
+    Redrive,
+    Server,
+    Stack,
+    CreateTable,
+}
+
+impl Command {
+    pub const ALL: [Self; 7] =
+        [Self::Create, Self::Get, Self::Process, Self::Redrive, Self::Server, Self::Stack, Self::CreateTable];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Get => "get",
+            Self::Process => "process",
+            Self::Redrive => "redrive",
+            Self::Server => "server",
+            Self::Stack => "server stack",
+            Self::CreateTable => "server create-table",
+        }
+    }
+}
+
+/// What a value has to be. Its `Display` is what the operator reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    Time {
+        least: Duration,
+        most: Duration,
+    },
+    Count {
+        least: u32,
+        most: u32,
+    },
+    OneOf(&'static [&'static str]),
+    /// Told in words, checked by the function that parses it.
+    Words(&'static str),
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Time { least, most } => {
+                write!(f, "{} to {}, a whole number with ms, s, m, h or d", values::written(*least), values::written(*most))
+            }
+            Self::Count { least, most } => write!(f, "a whole number from {least} to {most}"),
+            Self::OneOf(words) => f.write_str(&words.join(", ")),
+            Self::Words(words) => f.write_str(words),
+        }
+    }
+}
+
+/// What holds where a setting is absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Default {
+    Value(&'static str),
+    /// No value: what its absence means.
+    Absent(&'static str),
+}
+
+/// Whether a value may be shown. One that may not can also come from a file, by the twin `<NAME>_FILE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sensitivity {
+    Plain,
+    Secret,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Setting {
+    pub name: &'static str,
+    pub meaning: &'static str,
+    pub rule: Rule,
+    pub default: Default,
+    pub example: &'static str,
+    pub sensitivity: Sensitivity,
+    pub used_by: &'static [Command],
+}
+
+impl Setting {
+    /// The variable that names a file instead, where there is one.
+    #[must_use]
+    pub fn file_twin(&self) -> Option<String> {
+        match self.sensitivity {
+            Sensitivity::Plain => None,
+            Sensitivity::Secret => Some(format!("{}_FILE", self.name)),
+        }
+    }
+}
+
+const fn time(least: Duration, most: Duration) -> Rule {
+    Rule::Time { least, most }
+}
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+const EVERY: &[Command] = &Command::ALL;
+const WITH_STORE: &[Command] = EVERY;
+const SENDING: &[Command] = &[Command::Create, Command::Process, Command::Redrive, Command::Server];
+const PRODUCING: &[Command] = &[Command::Create, Command::Redrive, Command::Server];
+const TOPIC_USERS: &[Command] = &[Command::Create, Command::Redrive, Command::Server, Command::Stack];
+
+const PROVIDER: Rule = Rule::Words("dev:, webhook+http://… or webhook+https://…");
+const PROVIDER_ABSENT: Default = Default::Absent("`dev:` on the server with `STORE=embedded`, else the channel is off");
+
+macro_rules! settings {
+    ($($name:ident: $meaning:literal, $rule:expr, $default:expr, $example:literal, $sensitivity:ident, $used_by:expr;)*) => {
+        $(
+            #[doc = $meaning]
+            pub static $name: Setting = Setting {
+                name: stringify!($name),
+                meaning: $meaning,
+                rule: $rule,
+                default: $default,
+                example: $example,
+                sensitivity: Sensitivity::$sensitivity,
+                used_by: $used_by,
+            };
+        )*
+
+        /// In the order of the manual.
+        pub static ALL: &[&Setting] = &[$(&$name),*];
+    };
+}
+
+settings! {
+    TABLE_NAME: "The DynamoDB table.",
+        Rule::Words("3 to 255 of A-Z a-z 0-9 _ . -"), Default::Value("notifications"), "notifications-staging", Plain, WITH_STORE;
+    STORE_TIMEOUT: "How long one call of the store may take, the SDK's own repeats included.",
+        time(MILLISECOND, Duration::from_secs(30)), Default::Value("3s"), "2s", Plain, WITH_STORE;
+    KAFKA_BOOTSTRAP_SERVERS: "The brokers to begin with. `none`: sync mode, without Kafka.",
+        Rule::Words("host:port[,host:port…], or none"),
+        Default::Absent("sync mode; the embedded broker on the server with `STORE=embedded`"),
+        "b-1.kafka.example:9092,b-2.kafka.example:9092", Plain, PRODUCING;
+    KAFKA_TOPIC: "The topic of the events.",
+        Rule::Words("1 to 249 of A-Z a-z 0-9 _ . -, and neither . nor .."), Default::Value("notification-events"),
+        "notification-events", Plain, TOPIC_USERS;
+    KAFKA_GROUP_ID: "The consumer group that hands events to `process`.",
+        Rule::Words("1 to 255 visible ASCII characters"), Default::Value("notification-process"),
+        "notification-process", Plain, TOPIC_USERS;
+    KAFKA_PRODUCE_TIMEOUT: "How long an event may take to be acknowledged; after that the notification is processed at once.",
+        time(MILLISECOND, MINUTE), Default::Value("1s"), "500ms", Plain, PRODUCING;
+    EMAIL_PROVIDER: "Who sends e-mail.",
+        PROVIDER, PROVIDER_ABSENT, "webhook+https://mail.example/send", Secret, SENDING;
+    SMS_PROVIDER: "Who sends SMS.",
+        PROVIDER, PROVIDER_ABSENT, "webhook+https://sms.example/send", Secret, SENDING;
+    PUSH_PROVIDER: "Who sends push messages.",
+        PROVIDER, PROVIDER_ABSENT, "webhook+https://push.example/send", Secret, SENDING;
+    WEBHOOK_SECRET: "The key by which webhook calls are signed (Standard Webhooks). Needed where a provider is a webhook.",
+        Rule::Words("whsec_ and the key in Base64"), Default::Absent("none"), "whsec_…", Secret, SENDING;
+    SEND_TIMEOUT: "How long a provider may take for one attempt.",
+        time(MILLISECOND, Duration::from_secs(15 * 60)), Default::Value("5s"), "10s", Plain, SENDING;
+    LEASE: "How long a claimed notification is its worker's; at least `SEND_TIMEOUT` + 3 × `CLOCK_SKEW`.",
+        time(MILLISECOND, DAY), Default::Value("60s"), "2m", Plain, SENDING;
+    CLOCK_SKEW: "How far two machines' clocks may be apart.",
+        time(Duration::ZERO, Duration::from_secs(5 * 60)), Default::Value("5s"), "1s", Plain, SENDING;
+    DUE_GUARD: "How long the fast path has before redrive looks at a notification.",
+        time(MILLISECOND, HOUR), Default::Value("30s"), "1m", Plain, SENDING;
+    RETRY_MAX_ATTEMPTS: "Attempts of one budget, the first included.",
+        Rule::Count { least: 1, most: 1000 }, Default::Value("30"), "8", Plain, SENDING;
+    RETRY_BASE: "The first retry's wait; each further one waits twice as long. Half of it is random.",
+        time(MILLISECOND, DAY), Default::Value("10s"), "30s", Plain, SENDING;
+    RETRY_CAP: "The longest wait, a provider's `Retry-After` included.",
+        time(MILLISECOND, Duration::from_secs(30 * 24 * 3600)), Default::Value("1h"), "6h", Plain, SENDING;
+    ON_UNKNOWN: "Whether an attempt follows one whose end nobody knows, where the provider does not drop repeats.",
+        Rule::OneOf(&["retry", "fail"]), Default::Value("retry"), "fail", Plain, SENDING;
+    RETENTION: "How long a notification is kept once it is final; its idempotency key holds as long.",
+        time(SECOND, Duration::from_secs(3650 * 24 * 3600)), Default::Value("90d"), "30d", Plain, SENDING;
+    REDRIVE_INTERVAL: "How often redrive runs.",
+        time(MILLISECOND, HOUR), Default::Value("1s"), "5s", Plain, &[Command::Server, Command::Stack];
+    LISTEN_ADDR: "Where HTTP is served. Port 0: any free one, printed.",
+        Rule::Words("address:port, as in 127.0.0.1:8080 or [::1]:8080"), Default::Value("127.0.0.1:8080"),
+        "0.0.0.0:8080", Plain, &[Command::Server];
+    ALLOW_ANONYMOUS: "Whether it may be served beyond loopback without authentication.",
+        Rule::OneOf(&["true", "false"]), Default::Value("false"), "true", Plain, &[Command::Server];
+    STORE: "`embedded`: a DynamoDB in a file under `DATA_DIR`. `dynamodb`: by the AWS SDK's own endpoint and credentials.",
+        Rule::OneOf(&["embedded", "dynamodb"]), Default::Value("embedded"), "dynamodb", Plain,
+        &[Command::Server, Command::CreateTable];
+    DATA_DIR: "Where the embedded store keeps its file. Read with `STORE=embedded` only.",
+        Rule::Words("the path of a folder"), Default::Value("./data"), "/var/lib/notifications", Plain,
+        &[Command::Server, Command::Stack, Command::CreateTable];
+    AWS_ENDPOINT_URL_LAMBDA: "AWS's own: where the functions are called.",
+        Rule::Words("http://… or https://…, without credentials or query"), Default::Value("http://127.0.0.1:9000"),
+        "http://127.0.0.1:9000", Plain, &[Command::Stack];
+    LOG_FORMAT: "How log lines are written, to stderr.",
+        Rule::OneOf(&["json", "text"]), Default::Absent("`text` where stderr is a terminal and this is no Lambda function, else `json`"),
+        "json", Plain, EVERY;
+    RUST_LOG: "How much our own crates log. Other crates never log below `warn`, whatever this says.",
+        Rule::Words("off, error, warn, info, debug or trace, and target=level for parts, separated by commas"),
+        Default::Value("info"), "info,shared::store=debug", Plain, EVERY;
+}
+
+/// The table of `docs/settings.md`.
+#[must_use]
+pub fn markdown() -> String {
+    let mut text =
+        String::from("| name | meaning | allowed | default | example | read by |\n| --- | --- | --- | --- | --- | --- |\n");
+    for setting in ALL {
+        let twin = setting.file_twin().map_or_else(String::new, |twin| format!(" or `{twin}`"));
+        let default = match setting.default {
+            Default::Value(value) => format!("`{value}`"),
+            Default::Absent(words) => words.to_owned(),
+        };
+        let readers = if setting.used_by == EVERY {
+            "all".to_owned()
+        } else {
+            setting.used_by.iter().map(|command| command.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        let Setting { name, meaning, rule, example, .. } = setting;
+        text.push_str(&format!("| `{name}`{twin} | {meaning} | {rule} | {default} | `{example}` | {readers} |\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MANUAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/settings.md");
+    const BEGIN: &str = "<!-- the table is generated: begin -->\n";
+    const END: &str = "<!-- the table is generated: end -->";
+    const REGENERATE: &str = "cargo test --workspace --lib -p shared -- --ignored the_manual_is_written_anew";
+
+    fn parts(manual: &str) -> (&str, &str, &str) {
+        let (before, rest) = manual.split_once(BEGIN).expect("the begin marker");
+        let (table, after) = rest.split_once(END).expect("the end marker");
+        (before, table, after)
+    }
+
+    #[test]
+    fn the_manual_has_the_table_that_the_code_has() {
+        let manual = std::fs::read_to_string(MANUAL).unwrap();
+        assert!(parts(&manual).1 == markdown(), "docs/settings.md is stale; write it anew by\n    {REGENERATE}");
+    }
+
+    #[test]
+    #[ignore = "writes docs/settings.md: run it by hand after a change of the table"]
+    fn the_manual_is_written_anew() {
+        let manual = std::fs::read_to_string(MANUAL).unwrap();
+        let (before, _, after) = parts(&manual);
+        std::fs::write(MANUAL, format!("{before}{BEGIN}{}{END}{after}", markdown())).unwrap();
+        assert_eq!(parts(&std::fs::read_to_string(MANUAL).unwrap()).1, markdown());
+    }
+
+    #[test]
+    fn no_entry_breaks_the_table_or_stands_twice() {
+        for (n, setting) in ALL.iter().enumerate() {
+            let columns = markdown().lines().nth(n + 2).unwrap().matches('|').count();
+            assert_eq!(columns, 7, "{}", setting.name);
+            assert_eq!(ALL.iter().filter(|other| other.name == setting.name).count(), 1, "{}", setting.name);
+            assert!(!setting.used_by.is_empty(), "{}", setting.name);
+        }
+    }
+}

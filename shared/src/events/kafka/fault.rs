@@ -1,0 +1,164 @@
+//! What a librdkafka error code means for us, and what it last said about the connection. Its delivery
+//! reports can't tell a wrong password from a broker that is away: both end as "message timed out". The
+//! difference is only in the global error callback, so the last word of that is kept.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use tokio::time::Instant;
+
+/// librdkafka repeats an unchanged connection error every 30 s. One that is older than this is history.
+const REMEMBERED: Duration = Duration::from_secs(45);
+
+/// What may be done about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Waiting may mend it.
+    Away,
+    /// The topic isn't there: someone has to create it.
+    TopicMissing,
+    /// Password, certificate or permission: someone has to change them.
+    Refused,
+}
+
+impl Fault {
+    #[must_use]
+    pub const fn of(code: RDKafkaErrorCode) -> Self {
+        use RDKafkaErrorCode as Code;
+        if matches!(code, Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition) {
+            return Self::TopicMissing;
+        }
+        if matches!(
+            code,
+            Code::Authentication
+                | Code::SSL
+                | Code::SaslAuthenticationFailed
+                | Code::UnsupportedSASLMechanism
+                | Code::TopicAuthorizationFailed
+                | Code::GroupAuthorizationFailed
+                | Code::ClusterAuthorizationFailed
+                | Code::InvalidTopic
+                | Code::PolicyViolation
+                | Code::MessageSizeTooLarge
+        ) {
+            return Self::Refused;
+        }
+        Self::Away
+    }
+}
+
+/// The last thing that was said about the connection, until it works again or is too old to count.
+#[derive(Debug, Default)]
+pub(super) struct LastWord(Mutex<Option<(RDKafkaErrorCode, Instant)>>);
+
+impl LastWord {
+    /// That *all* brokers are down says nothing about why; what came before it does.
+    fn heard(&self, code: RDKafkaErrorCode) {
+        if code != RDKafkaErrorCode::AllBrokersDown {
+            *self.lock() = Some((code, Instant::now()));
+        }
+    }
+
+    /// The connection works: whatever was wrong with it is not any more.
+    pub(super) fn forget(&self) {
+        *self.lock() = None;
+    }
+
+    pub(super) fn get(&self) -> Option<RDKafkaErrorCode> {
+        (*self.lock()).filter(|(_, at)| at.elapsed() < REMEMBERED).map(|(code, _)| code)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(RDKafkaErrorCode, Instant)>> {
+        // One assignment: a panic elsewhere can't have left it half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// librdkafka's own lines: at most a warning, because whoever uses the client reports what came of it.
+/// What it says of each lost connection goes to debug: an outage would repeat it for every try.
+pub fn log_line(level: RDKafkaLogLevel, facility: &str, line: &str) {
+    let connection = matches!(facility, "FAIL" | "ERROR" | "REQTMOUT");
+    match level {
+        RDKafkaLogLevel::Emerg
+        | RDKafkaLogLevel::Alert
+        | RDKafkaLogLevel::Critical
+        | RDKafkaLogLevel::Error
+        | RDKafkaLogLevel::Warning
+            if !connection =>
+        {
+            tracing::warn!(facility, "librdkafka: {line}");
+        }
+        RDKafkaLogLevel::Emerg
+        | RDKafkaLogLevel::Alert
+        | RDKafkaLogLevel::Critical
+        | RDKafkaLogLevel::Error
+        | RDKafkaLogLevel::Warning
+        | RDKafkaLogLevel::Notice
+        | RDKafkaLogLevel::Info
+        | RDKafkaLogLevel::Debug => tracing::debug!(facility, "librdkafka: {line}"),
+    }
+}
+
+/// What a producer reports outside of its deliveries.
+#[derive(Debug)]
+pub(super) struct ProducerEvents {
+    pub(super) last_word: Arc<LastWord>,
+}
+
+impl ClientContext for ProducerEvents {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        log_line(level, facility, line);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(%error, reason, "the kafka client reports an error");
+        if let Some(code) = error.rdkafka_error_code() {
+            self.last_word.heard(code);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_reason_is_kept_when_all_brokers_are_said_to_be_down() {
+        let word = LastWord::default();
+        word.heard(RDKafkaErrorCode::Authentication);
+        word.heard(RDKafkaErrorCode::AllBrokersDown);
+        assert_eq!(word.get(), Some(RDKafkaErrorCode::Authentication));
+        word.heard(RDKafkaErrorCode::BrokerTransportFailure);
+        assert_eq!(word.get(), Some(RDKafkaErrorCode::BrokerTransportFailure));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reason_that_is_not_repeated_is_forgotten() {
+        let word = LastWord::default();
+        word.heard(RDKafkaErrorCode::SSL);
+        tokio::time::advance(Duration::from_secs(31)).await;
+        assert_eq!(word.get(), Some(RDKafkaErrorCode::SSL), "librdkafka repeats it only every 30 s");
+        tokio::time::advance(Duration::from_secs(31)).await;
+        assert_eq!(word.get(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_works_again_has_no_last_word() {
+        let word = LastWord::default();
+        word.heard(RDKafkaErrorCode::Authentication);
+        word.forget();
+        assert_eq!(word.get(), None);
+    }
+
+    #[test]
+    fn what_no_waiting_mends_is_told_from_what_it_may() {
+        assert_eq!(Fault::of(RDKafkaErrorCode::Authentication), Fault::Refused);
+        assert_eq!(Fault::of(RDKafkaErrorCode::TopicAuthorizationFailed), Fault::Refused);
+        assert_eq!(Fault::of(RDKafkaErrorCode::UnknownTopicOrPartition), Fault::TopicMissing);
+        assert_eq!(Fault::of(RDKafkaErrorCode::MessageTimedOut), Fault::Away);
+        assert_eq!(Fault::of(RDKafkaErrorCode::QueueFull), Fault::Away);
+    }
+}

@@ -1,0 +1,159 @@
+use std::cell::Cell;
+use std::sync::{Mutex, Once};
+
+use serde_json::Value;
+
+use super::*;
+use crate::domain::Timestamp;
+
+/// What was written, shared with whoever looks.
+#[derive(Clone, Debug, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Captured {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    fn lines(&self) -> Vec<Value> {
+        self.text().lines().map(|line| serde_json::from_str(line).expect("a line is one JSON object")).collect()
+    }
+}
+
+#[derive(Debug)]
+struct Fixed;
+
+impl Clock for Fixed {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_700_000_000_123)
+    }
+}
+
+/// What is logged by `logs` under this RUST_LOG.
+fn captured(format: LogFormat, rust_log: &str, logs: impl FnOnce()) -> Captured {
+    let captured = Captured::default();
+    let writer = captured.clone();
+    let settings = LogSettings { format, levels: Levels::parse(rust_log).unwrap() };
+    let subscriber = subscriber(&settings, move || writer.clone(), Arc::new(Fixed), false);
+    tracing::subscriber::with_default(subscriber, logs);
+    captured
+}
+
+/// Does what panics, under our hook. The hook is the whole process's: all other panics, this test's own
+/// later ones included, go on to the hook that was there.
+fn panics(work: impl FnOnce()) {
+    thread_local!(static OURS: Cell<bool> = const { Cell::new(false) });
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let others = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| if OURS.get() { place_of_panics_only(info) } else { others(info) }));
+    });
+    OURS.set(true);
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+    OURS.set(false);
+    assert!(outcome.is_err(), "it was to panic");
+}
+
+fn chatter() {
+    let foreign = tracing::info_span!(target: "hyper::client", "request", body = "canary-info-span");
+    let _entered = foreign.enter();
+    let deeper =
+        tracing::debug_span!(target: "aws_smithy_runtime", "call", header = "canary-debug-span", late = tracing::field::Empty);
+    let _deeper = deeper.enter();
+    deeper.record("late", "canary-recorded");
+    tracing::info!(target: "reqwest::connect", body = "canary-info");
+    tracing::debug!(target: "hyper::proto", body = "canary-debug");
+    tracing::trace!(target: "rdkafka", body = "canary-trace");
+    tracing::trace!(target: "getrandom", body = "canary-of-a-name-that-begins-like-ours");
+    tracing::warn!(target: "hyper::proto", "a foreign warning");
+    tracing::trace!(target: "get::router", "our own whisper");
+}
+
+#[test]
+fn other_peoples_crates_say_nothing_below_warn_whatever_rust_log_says() {
+    for rust_log in ["trace", "info", "trace,hyper=trace,reqwest=trace,rdkafka=trace,aws_smithy_runtime=trace,getrandom=trace"] {
+        for format in [LogFormat::Json, LogFormat::Text] {
+            let text = captured(format, rust_log, chatter).text();
+            assert!(!text.contains("canary"), "{rust_log}: {text}");
+            assert!(text.contains("a foreign warning"), "{rust_log}: {text}");
+            assert_eq!(text.contains("our own whisper"), rust_log.starts_with("trace"), "{rust_log}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_json_line_has_the_events_fields_and_its_spans_at_the_top() {
+    let lines = captured(LogFormat::Json, "info", || {
+        let request = tracing::info_span!("request", request.id = "r-1", notification.id = tracing::field::Empty, level = "mine");
+        let _request = request.enter();
+        request.record("notification.id", "n-1");
+        let _attempt = tracing::info_span!("attempt", attempt.number = 1_u32, provider = "outer").entered();
+        tracing::info!(attempt.number = 2_u32, ok = true, share = 0.5, "sent");
+    })
+    .lines();
+    let expected = serde_json::json!({
+        "timestamp": "2023-11-14T22:13:20.123Z", "level": "INFO", "target": "shared::telemetry::tests", "message": "sent",
+        "request.id": "r-1", "notification.id": "n-1", "attempt.number": 2, "provider": "outer", "ok": true, "share": 0.5,
+    });
+    assert_eq!(lines, [expected]);
+}
+
+#[test]
+fn a_line_break_in_a_value_starts_no_new_line() {
+    let captured = captured(LogFormat::Json, "info", || tracing::warn!(name = "a\n{\"level\":\"ERROR\"}", "one"));
+    assert_eq!(captured.lines().len(), 1);
+}
+
+#[test]
+fn an_error_is_written_with_its_sources() {
+    let error = crate::service::Error::Store(crate::store::Error::Unavailable { what: "no answer".to_owned() });
+    let value: &(dyn std::error::Error + 'static) = &error;
+    let lines = captured(LogFormat::Json, "info", || tracing::error!(error = value, "failed")).lines();
+    assert_eq!(lines[0]["error"], "the store failed: the store is not available: no answer");
+}
+
+#[test]
+fn a_panic_is_logged_by_its_place_and_not_by_its_payload() {
+    let logged = captured(LogFormat::Json, "info", || {
+        let _request = tracing::info_span!("request", request.id = "r-1").entered();
+        panics(|| panic!("canary-payload"));
+        panics(|| assert_eq!("canary-left", "canary-right"));
+    });
+    let lines = logged.lines();
+    assert_eq!(lines.len(), 2);
+    for line in lines {
+        assert_eq!((line["message"].as_str(), line["request.id"].as_str()), (Some("panicked"), Some("r-1")));
+        assert!(line["panic.place"].as_str().unwrap().starts_with(file!()), "{line}");
+    }
+    assert!(!logged.text().contains("canary"), "{}", logged.text());
+}
+
+#[test]
+fn a_value_that_panics_while_it_is_written_blocks_nothing() {
+    struct Broken;
+    impl std::fmt::Debug for Broken {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("broken")
+        }
+    }
+    let lines = captured(LogFormat::Json, "info", || {
+        let span = tracing::info_span!("request", request.id = "r-1", value = tracing::field::Empty);
+        let _request = span.enter();
+        panics(|| assert!(!span.record("value", tracing::field::debug(Broken)).is_disabled()));
+        tracing::info!("goes on");
+    })
+    .lines();
+    let messages: Vec<_> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();
+    assert_eq!(messages, ["panicked", "goes on"]);
+}

@@ -1,0 +1,43 @@
+//! What the binaries wire alike: a worker with the system's clock and randomness, and, where there is
+//! Kafka, an outbox on it.
+
+use std::sync::Arc;
+
+use crate::channels::inbox::Inbox;
+use crate::channels::registry::{Binding, OpenError, Providers, Surroundings};
+use crate::clock::SystemClock;
+use crate::domain::Channel;
+use crate::random::SystemRandom;
+use crate::service::Policy;
+use crate::service::deliver::Worker;
+use crate::store::Store;
+
+/// The worker, and the inbox of its `dev:` providers, if it has any.
+pub fn worker(
+    store: Arc<dyn Store>,
+    bindings: Vec<(Channel, Binding)>,
+    policy: Policy,
+) -> Result<(Arc<Worker>, Arc<Inbox>), OpenError> {
+    let clock = Arc::new(SystemClock);
+    let inbox = Arc::new(Inbox::new(Arc::<SystemClock>::clone(&clock)));
+    let make =
+        Surroundings { clock: Arc::<SystemClock>::clone(&clock), send_timeout: policy.send_timeout, inbox: Arc::clone(&inbox) };
+    let providers = Arc::new(Providers::open(bindings, &make)?);
+    Ok((Arc::new(Worker { store, providers, clock, random: Arc::new(SystemRandom), policy }), inbox))
+}
+
+/// The outbox, and its publisher for whoever must flush it. Without settings everything is processed at once.
+#[cfg(feature = "kafka")]
+pub async fn outbox(
+    kafka: Option<&crate::events::KafkaSettings>,
+) -> Result<(crate::events::Outbox, Option<Arc<crate::events::kafka::KafkaPublisher>>), crate::events::kafka::ConnectError> {
+    use crate::events::Outbox;
+    use crate::events::kafka::KafkaPublisher;
+
+    let Some(settings) = kafka else { return Ok((Outbox::new(None), None)) };
+    let publisher = Arc::new(KafkaPublisher::connect(settings)?);
+    if let Err(error) = publisher.warm_up(settings.produce_timeout).await {
+        tracing::warn!(%error, "started without kafka: processing at once until it takes events");
+    }
+    Ok((Outbox::new(Some(Arc::<KafkaPublisher>::clone(&publisher))), Some(publisher)))
+}
