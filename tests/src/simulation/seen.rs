@@ -1,0 +1,80 @@
+//! What the oracle remembers of a run, besides the store: what went out, what was promised, and to whom.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use shared::domain::{NotificationId, Status};
+
+use super::story::Who;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flight {
+    pub id: NotificationId,
+    pub attempt: u32,
+    pub who: Who,
+}
+
+/// A create that was answered with a promise.
+#[derive(Clone, Copy, Debug)]
+pub struct Promise {
+    pub id: NotificationId,
+    pub user: usize,
+    pub asked: Duration,
+    pub answered: Duration,
+    pub at_once: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// When each attempt's sending began.
+    pub sends: BTreeMap<(NotificationId, u32), (Duration, Who, u32)>,
+    pub flights: Vec<Flight>,
+    /// What the provider has, in its order.
+    pub takes: Vec<(NotificationId, u32)>,
+    /// How often the event of an attempt was handed to the broker.
+    pub events: BTreeMap<(NotificationId, u32), u32>,
+    /// How often the wait of a notification began anew: with each, redrive counts from the start.
+    pub waits: BTreeMap<NotificationId, u32>,
+    /// The wait in which a process re-armed, as its event may come out much later.
+    pub rearmed: BTreeMap<(Who, NotificationId), u32>,
+    /// Redrive's events in each wait.
+    pub redriven: BTreeMap<(NotificationId, u32), u32>,
+    pub promises: Vec<Promise>,
+    pub ids_of_key: BTreeMap<usize, BTreeSet<NotificationId>>,
+    /// Manual retries that were asked for.
+    pub retries: BTreeMap<NotificationId, u32>,
+    /// The last status that a client was told, where it was final and can't be left.
+    pub ended: BTreeMap<NotificationId, Status>,
+}
+
+impl Seen {
+    /// How often by now.
+    pub fn published(&mut self, id: NotificationId, attempt: u32) -> u32 {
+        let times = self.events.entry((id, attempt)).or_default();
+        *times += 1;
+        *times
+    }
+
+    pub fn wrote(&mut self, who: Who, action: &str, id: NotificationId) {
+        match action {
+            "create" | "finish" | "retry" => *self.waits.entry(id).or_default() += 1,
+            "rearm" => {
+                let wait = self.waits.get(&id).copied().unwrap_or(0);
+                self.rearmed.insert((who, id), wait);
+            }
+            _ => {}
+        }
+    }
+
+    pub fn redriven(&mut self, who: Who, id: NotificationId) {
+        let wait = self.rearmed.get(&(who, id)).copied().unwrap_or(0);
+        *self.redriven.entry((id, wait)).or_default() += 1;
+    }
+
+    /// A client was told this status: one that can't be left is kept.
+    pub fn told(&mut self, id: NotificationId, status: Status) {
+        if status.is_final() && status != Status::Failed {
+            self.ended.entry(id).or_insert(status);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Nothing personal and no secret is ever logged: strings that nobody else would write go in by every way
+//! there is, and the whole log is searched for them at its most talkative.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
+use serde_json::json;
+use tests::receiver::{Receiver, Reply};
+use tests::server_process::ServerProcess;
+
+/// In whatever case, and whatever was cut from it.
+const CANARY: &str = "canary";
+
+#[tokio::test]
+async fn the_log_names_notifications_and_nothing_that_is_in_them_as_json() {
+    nothing_leaks("json").await;
+}
+
+#[tokio::test]
+async fn the_log_names_notifications_and_nothing_that_is_in_them_as_text() {
+    nothing_leaks("text").await;
+}
+
+async fn nothing_leaks(format: &str) {
+    let receiver = Receiver::start().await.unwrap();
+    let secret = format!("whsec_{}", STANDARD.encode("canary-secret-canary-secret-cana"));
+    let encoded = secret.trim_start_matches("whsec_").to_owned();
+    let mail = format!("{}/canary-mail?token=canary-token", receiver.binding());
+    let settings = [
+        ("LOG_FORMAT", format),
+        ("RUST_LOG", "trace"),
+        ("EMAIL_PROVIDER", mail.as_str()),
+        // Nobody listens there.
+        ("SMS_PROVIDER", "webhook+http://127.0.0.1:1/canary-sms"),
+        ("WEBHOOK_SECRET", secret.as_str()),
+        ("RETRY_MAX_ATTEMPTS", "2"),
+        ("RETRY_BASE", "50ms"),
+        ("CLOCK_SKEW", "0s"),
+    ];
+    let mut server = ServerProcess::start(&settings).await;
+    let full = |channel: &str, to: serde_json::Value, key: &str| {
+        json!({
+            "userId": "ada", "channel": channel, "template": "t", "to": to, "data": {"canary-name": "canary-value"},
+            "metadata": {"canary-meta": "canary-meta"}, "idempotencyKey": key,
+        })
+    };
+
+    // Success, replay, reuse.
+    let mut ids = Vec::new();
+    let push = full("push", json!({"deviceToken": "canary-device"}), "canary-key-1");
+    ids.push(server.create(&push).await);
+    server.wait_for(&ids[0], "Sent").await;
+    assert_eq!(server.post("/api/notifications", &push).await.status(), 200);
+    let other = full("push", json!({"deviceToken": "canary-other"}), "canary-key-1");
+    assert_eq!(server.post("/api/notifications", &other).await.status(), 422);
+    assert_eq!(server.get("/api/notifications?idempotencyKey=canary-key-1").await.status(), 200);
+
+    // Failures: an answer that tells too much, a broken connection, nobody there, a refusal by the dev provider.
+    receiver.then(Reply::json(500, r#"{"error":"canary@example.com is unknown: canary-answer"}"#));
+    receiver.then(Reply::Cut);
+    ids.push(server.create(&full("email", json!({"email": "canary@example.com"}), "canary-key-2")).await);
+    server.wait_for(&ids[1], "Failed").await;
+    receiver.then(Reply::with_header(302, "location", "http://127.0.0.1:1/canary-elsewhere"));
+    ids.push(server.create(&full("email", json!({"email": "canary@example.com"}), "canary-key-3")).await);
+    server.wait_for(&ids[2], "Failed").await;
+    ids.push(server.create(&full("sms", json!({"phone": "+436601234567"}), "canary-key-4")).await);
+    server.wait_for(&ids[3], "Failed").await;
+    ids.push(server.create(&full("push", json!({"deviceToken": "fail+refused-canary"}), "canary-key-5")).await);
+    server.wait_for(&ids[4], "Failed").await;
+
+    // Bad input, and what is no input at all.
+    let mut bad = full("email", json!({"email": "canary at example.com"}), "canary-kéy");
+    bad["canary-field"] = json!("canary");
+    assert_eq!(server.post("/api/notifications", &bad).await.status(), 400);
+    for body in ["{\"userId\": \"canary", "[\"canary\"]", "{\"data\": {\"canary\": 1, \"canary\": 2}}"] {
+        let request = server.request(Method::POST, "/api/notifications").header(CONTENT_TYPE, "application/json");
+        assert_eq!(request.body(body).send().await.unwrap().status(), 400, "{body}");
+    }
+    let request = server.request(Method::POST, "/api/notifications").header("idempotency-key", "\"canary").json(&push);
+    assert_eq!(request.send().await.unwrap().status(), 400);
+    for path in ["/api/notifications?idempotencyKey=canary-k%00ey", "/api/notifications?userId=ada&cursor=canary"] {
+        assert_eq!(server.get(path).await.status(), 400, "{path}");
+    }
+    let request = server.request(Method::GET, "/health").header("authorization", "Bearer canary-bearer");
+    assert_eq!(request.send().await.unwrap().status(), 200);
+
+    assert!(server.stop().await.success());
+    let logs = server.logs();
+    for id in &ids {
+        assert!(logs.contains(id), "{id} is not named in:\n{logs}");
+    }
+    for forbidden in [CANARY, "+436601234567", "436601234567", &encoded, "example.com"] {
+        let found = logs.lines().find(|line| line.to_lowercase().contains(&forbidden.to_lowercase()));
+        assert_eq!(found, None, "{forbidden} is in the log");
+    }
+    assert!(logs.lines().count() > 20, "it said too little to prove anything:\n{logs}");
+}
