@@ -14,7 +14,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::util::Timeout;
 use shared::clock::{Clock, SystemClock};
-use shared::domain::{DueAt, NotificationId};
+use shared::domain::{DueAt, IdempotencyKey, NotificationId, Tenant};
 use shared::events::Event;
 use shared::random::{Random, SystemRandom};
 use shared::store::Store;
@@ -46,7 +46,9 @@ impl Puts {
     pub async fn put(&self) -> anyhow::Result<NotificationId> {
         let random: &dyn Random = &SystemRandom;
         let now = SystemClock.now();
-        let id = random.notification_id(now);
+        // Of a key, as ours are: such ids come in no order, and the store has more to do for them than for those
+        // that sort by time.
+        let id = IdempotencyKey::parse(&random.uuid().to_string())?.notification_id(&Tenant::default());
         let mut item = self.item.clone();
         // Other keys, so that the indexes have as much to do as with ours.
         item.insert("id".to_owned(), AttributeValue::S(id.to_string()));
@@ -86,7 +88,7 @@ impl std::fmt::Debug for Produces {
 impl Produces {
     /// Produces copies of the event of the notification under this id.
     pub async fn like(db: &DynamoDb, id: &str, bootstrap_servers: &str, topic: &str) -> anyhow::Result<Self> {
-        let (id, tenant) = (NotificationId::parse(id)?, shared::domain::Tenant::default());
+        let (id, tenant) = (NotificationId::parse(id)?, Tenant::default());
         let notification = db.get(&tenant, id).await?.context("there is no notification to copy")?;
         let event = Event::due(&notification, SystemClock.now());
         let headers =

@@ -19,10 +19,9 @@ pub const COMMAND: &str = "service";
 pub async fn run() -> anyhow::Result<()> {
     let settings = CreateSettings::read(&SystemEnvironment).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
     telemetry::init(&settings.log)?;
-    let store = Arc::new(DynamoDb::from_environment(&settings.store.table_name, settings.store.timeout).await?);
-    store.warm_up().await;
+    let store = Arc::new(DynamoDb::connect(&settings.store.table_name, settings.store.timeout).await?);
     let (outbox, _publisher) = wiring::outbox(settings.kafka.as_ref()).await?;
-    let (worker, _inbox) = wiring::worker(store, settings.providers.bindings, settings.policy)?;
+    let (worker, _inbox) = wiring::worker(store, settings.providers, settings.policy)?;
     let (random, state) = (Arc::clone(&worker.random), AppState::new(Create { worker, outbox: Arc::new(outbox) }));
     serve(front::complete(create::router(state), random)).await
 }

@@ -12,7 +12,7 @@ use thiserror::Error;
 pub enum Fatal {
     #[error("{faults}")]
     Settings { faults: Faults },
-    #[error("usage: server [stack | create-table]")]
+    #[error("usage: server [stack | create-table | create-topics | health]")]
     Usage,
     #[error("the table {table} does not exist: make it with `server create-table`")]
     TableMissing { table: String },
@@ -20,6 +20,11 @@ pub enum Fatal {
     CreateTable {
         #[source]
         source: shared::store::dynamodb::table::Error,
+    },
+    #[error("the topic can't be made")]
+    CreateTopics {
+        #[source]
+        source: crate::topics::Error,
     },
     #[error("the store can't be used")]
     Store {
@@ -71,6 +76,11 @@ pub enum Fatal {
         #[source]
         source: shared::events::kafka::ConnectError,
     },
+    #[error("the server is not healthy")]
+    NotHealthy {
+        #[source]
+        source: crate::health::Error,
+    },
     #[error("the runtime can't be started")]
     Runtime {
         #[source]
@@ -83,11 +93,6 @@ pub enum Fatal {
     },
     #[error("redrive or the event source ended: nothing would be delivered any more")]
     BackgroundEnded,
-    #[error("the HTTP server failed")]
-    Serve {
-        #[source]
-        source: io::Error,
-    },
 }
 
 impl Fatal {
@@ -101,7 +106,9 @@ impl Fatal {
             #[cfg(feature = "embedded")]
             Self::EmbeddedStore { .. } | Self::EmbeddedBroker { .. } => ExitCode::FAILURE,
             Self::CreateTable { .. }
+            | Self::CreateTopics { .. }
             | Self::BackgroundEnded
+            | Self::NotHealthy { .. }
             | Self::Runtime { .. }
             | Self::Provider { .. }
             | Self::EventSource { .. }
@@ -109,8 +116,7 @@ impl Fatal {
             | Self::Telemetry { .. }
             | Self::Listen { .. }
             | Self::Kafka { .. }
-            | Self::Signal { .. }
-            | Self::Serve { .. } => ExitCode::FAILURE,
+            | Self::Signal { .. } => ExitCode::FAILURE,
         }
     }
 

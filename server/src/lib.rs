@@ -3,6 +3,8 @@
 //! - [`serve`]: `cargo run`. HTTP from the routers of `create` and `get`; [`event_source`] hands Kafka
 //!   records to `process`; [`schedule`] calls `redrive`.
 //! - [`stack`]: only what AWS would bring, for functions that run under `cargo lambda watch`.
+//! - [`http`]: serves HTTP within bounds, whatever clients do.
+//! - [`health`]: whether the server beside it is alive, for a container's health check.
 //! - [`parts`]: the store and the broker that the settings name; [`embedded`] ones need nothing installed.
 //! - [`function`]: how the event source and the schedule call a function, here or at a Lambda endpoint.
 
@@ -11,6 +13,8 @@ pub mod embedded;
 pub mod event_source;
 pub mod fatal;
 pub mod function;
+pub mod health;
+pub mod http;
 pub mod inbox;
 pub mod parts;
 pub mod schedule;
@@ -18,3 +22,4 @@ pub mod serve;
 pub mod stack;
 pub mod stopping;
 pub mod table;
+pub mod topics;

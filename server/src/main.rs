@@ -4,8 +4,10 @@
 use std::process::ExitCode;
 
 use server::fatal::Fatal;
-use server::{serve, stack, table};
-use shared::config::{CreateTableSettings, ServerSettings, StackSettings, SystemEnvironment};
+use server::{health, serve, stack, table, topics};
+use shared::config::{
+    CreateTableSettings, CreateTopicsSettings, HealthSettings, ServerSettings, StackSettings, SystemEnvironment,
+};
 use shared::telemetry;
 
 fn main() -> ExitCode {
@@ -45,6 +47,15 @@ async fn run() -> Result<(), Fatal> {
             let settings = CreateTableSettings::read(&SystemEnvironment)?;
             telemetry::init(&settings.log).map_err(|source| Fatal::Telemetry { source })?;
             table::create(&settings).await
+        }
+        ["create-topics"] => {
+            let settings = CreateTopicsSettings::read(&SystemEnvironment)?;
+            telemetry::init(&settings.log).map_err(|source| Fatal::Telemetry { source })?;
+            topics::create(&settings).await
+        }
+        ["health"] => {
+            let settings = HealthSettings::read(&SystemEnvironment)?;
+            health::check(&settings).await.map_err(|source| Fatal::NotHealthy { source })
         }
         _ => Err(Fatal::Usage),
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use shared::config::{KafkaChoice, StoreKind, StoreSettings};
-use shared::events::KafkaSettings;
+use shared::events::{KafkaSettings, Security};
 use shared::store::dynamodb::DynamoDb;
 use shared::store::{self, Store};
 
@@ -37,6 +37,7 @@ pub struct Parts {
 
 impl Parts {
     pub async fn open(kind: &StoreKind, settings: &StoreSettings, kafka: &KafkaChoice) -> Result<Self, Fatal> {
+        #[cfg_attr(not(feature = "embedded"), expect(unused_mut, reason = "without the feature nothing is put into it"))]
         let mut embedded = Embedded::default();
         let store = match kind {
             StoreKind::DynamoDb => {
@@ -63,7 +64,7 @@ impl Parts {
                 let broker = EmbeddedBroker::start(&topic.topic, PARTITIONS);
                 let broker = broker.map_err(|source| Fatal::EmbeddedBroker { source })?;
                 tracing::info!("kafka is the embedded broker: what it holds ends with the process, what is due does not");
-                let settings = topic.clone().at(broker.bootstrap_servers().to_owned(), *produce_timeout);
+                let settings = topic.clone().at(broker.bootstrap_servers().to_owned(), Security::default(), *produce_timeout);
                 embedded.broker = Some(broker);
                 Some(settings)
             }

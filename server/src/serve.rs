@@ -7,11 +7,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use create::AppState;
 use futures::FutureExt;
 use shared::config::ServerSettings;
 use shared::http::front;
+use shared::http::work::Work;
 use shared::service::Budget;
 use shared::service::create::Create;
 use shared::service::get::Get;
@@ -27,7 +27,7 @@ use crate::event_source::{EventSource, SourceSettings};
 use crate::fatal::Fatal;
 use crate::function::{InProcess, InvokeError};
 use crate::parts::Parts;
-use crate::{inbox, schedule, stopping};
+use crate::{http, inbox, schedule, stopping};
 
 /// How long one call of `process` may take: as much as the function gets on AWS.
 const CALL: Duration = Duration::from_mins(1);
@@ -41,24 +41,19 @@ pub async fn run(settings: ServerSettings) -> Result<(), Fatal> {
     // Before the store: a port that is taken is known at once, and nothing was opened yet.
     let listener = TcpListener::bind(address).await.map_err(unbound)?;
     let local = listener.local_addr().map_err(unbound)?;
-    // An answer is one small write: it must not wait for the acknowledgement of the one before.
-    let listener = listener.tap_io(|connection| {
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps Nagle's algorithm");
-        }
-    });
 
     let parts = Parts::open(&settings.store_kind, &settings.store, &settings.kafka).await?;
     parts.check_table().await?;
-    let provided = wiring::worker(parts.store.clone(), settings.providers.bindings, settings.policy);
+    let provided = wiring::worker(parts.store.clone(), settings.providers, settings.policy);
     let (worker, inbox) = provided.map_err(|source| Fatal::Provider { source })?;
     let (outbox, publisher) = wiring::outbox(parts.kafka.as_ref()).await.map_err(|source| Fatal::Kafka { source })?;
     let outbox = Arc::new(outbox);
 
     let use_case = Create { worker: Arc::clone(&worker), outbox: Arc::clone(&outbox) };
-    let state = AppState { stop: stop.clone(), ..AppState::new(use_case) };
-    let requests = state.tracker.clone();
-    let mut app = create::router(state).merge(get::router(Arc::new(Get { store: parts.store.clone() })));
+    let work = Work::limited(settings.load.max_requests);
+    let reads = get::AppState { get: Arc::new(Get { store: parts.store.clone() }), work: work.clone() };
+    let writes = AppState { stop: stop.clone(), work: work.clone(), ..AppState::new(use_case) };
+    let mut app = create::router(writes).merge(get::router(reads));
     if worker.providers.uses_dev() {
         app = app.merge(inbox::router(inbox));
     }
@@ -78,16 +73,14 @@ pub async fn run(settings: ServerSettings) -> Result<(), Fatal> {
     let drain = settings.policy.send_timeout + Budget::BESIDE_SEND - TAIL;
     let stopping = stop.clone();
     let overdue = async move { stopping.cancelled().then(|()| sleep(drain)).await }.shared();
-    let serving = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
     let served = tokio::select! {
-        served = async { serving.await } => served.map_err(|source| Fatal::Serve { source }),
+        () = http::serve(listener, app, settings.load, stop.clone()) => Ok(()),
         () = ended_early(&mut background, &stop) => Err(Fatal::BackgroundEnded),
         () = overdue.clone() => Ok(()),
     };
     stop.cancel();
-    requests.close();
     tokio::select! {
-        () = async { requests.wait().await; while background.join_next().await.is_some() {} } => {}
+        () = async { work.ended().await; while background.join_next().await.is_some() {} } => {}
         () = overdue => tracing::warn!("stopped with work unfinished: its leases run out, and redrive brings it back"),
     }
     let tail = async {

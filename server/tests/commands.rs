@@ -3,7 +3,9 @@
 
 #[cfg(test)]
 mod commands {
-    use std::process::{Command, Output};
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::TcpListener;
+    use std::process::{Child, Command, Output, Stdio};
 
     fn server(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
         let folder = tempfile::tempdir().unwrap();
@@ -21,7 +23,7 @@ mod commands {
         for arguments in [["sned"].as_slice(), &["create-table", "now"], &["--help"]] {
             let output = server(arguments, &[]);
             assert_eq!(output.status.code(), Some(78), "{arguments:?}");
-            assert_eq!(said(&output), "usage: server [stack | create-table]\n", "{arguments:?}");
+            assert_eq!(said(&output), "usage: server [stack | create-table | create-topics | health]\n", "{arguments:?}");
             assert!(output.stdout.is_empty());
         }
     }
@@ -79,5 +81,78 @@ mod commands {
             assert!(output.status.success(), "{}", said(&output));
             assert!(folder.path().join("data").join("store.db").exists());
         }
+    }
+
+    /// A process that does not outlive its test.
+    struct Killed(Child);
+
+    impl Drop for Killed {
+        fn drop(&mut self) {
+            self.0.kill().unwrap();
+            self.0.wait().unwrap();
+        }
+    }
+
+    /// Asks whether the server at this address is healthy, with nothing else in its environment.
+    fn health(listen_addr: &str) -> Output {
+        server(&["health"], &[("LISTEN_ADDR", listen_addr)])
+    }
+
+    /// An address of loopback where somebody takes one request, and answers so.
+    fn answers(answer: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        std::thread::spawn(move || {
+            let (mut connection, _) = listener.accept().unwrap();
+            let mut request = [0; 1024];
+            let read = connection.read(&mut request).unwrap();
+            assert!(request[..read].starts_with(b"GET /health HTTP/1.1\r\n"));
+            connection.write_all(answer.as_bytes()).unwrap();
+            // Open until the other side has had enough.
+            while connection.read(&mut request).is_ok_and(|read| read > 0) {}
+        });
+        address
+    }
+
+    #[test]
+    fn a_server_that_serves_is_healthy_and_one_that_has_ended_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
+        command.env_clear().current_dir(folder.path()).env("LISTEN_ADDR", "0.0.0.0:0").env("ALLOW_ANONYMOUS", "true");
+        let mut serving = Killed(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+        let mut lines = BufReader::new(serving.0.stdout.take().unwrap()).lines();
+        let line = lines.next().unwrap().unwrap();
+        let listen_addr = line.strip_prefix("listening on http://").unwrap();
+
+        let output = health(listen_addr);
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        assert!(output.stdout.is_empty() && output.stderr.is_empty());
+
+        drop(serving);
+        let output = health(listen_addr);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(said(&output).starts_with("the server is not healthy\n  because http://127.0.0.1:"), "{}", said(&output));
+    }
+
+    #[test]
+    fn what_answers_anything_but_200_is_not_healthy() {
+        let output = health(&answers("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n"));
+        assert_eq!(output.status.code(), Some(1));
+        assert!(said(&output).contains("answered 503"), "{}", said(&output));
+    }
+
+    #[test]
+    fn what_takes_a_connection_and_says_nothing_is_not_healthy() {
+        // It gives up by itself: else this would never end.
+        let output = health(&answers(""));
+        assert_eq!(output.status.code(), Some(1));
+        assert!(said(&output).contains("because operation timed out"), "{}", said(&output));
+    }
+
+    #[test]
+    fn health_is_not_guessed_where_the_port_was() {
+        let output = health("127.0.0.1:0");
+        assert_eq!(output.status.code(), Some(78));
+        assert!(said(&output).starts_with("LISTEN_ADDR: "), "{}", said(&output));
     }
 }

@@ -14,7 +14,7 @@
 //!
 //! The fast way is an event in Kafka ([`events`]), which [`service::process`] receives. Where there is no
 //! Kafka, or it does not take the event in time, `create` does the same work itself and at once. The work is
-//! one attempt ([`service::deliver`]): claim the notification by a conditional write (`Processing`, with a
+//! one attempt ([`service::deliver`]): find room at its provider ([`channels::lane`]), claim the notification by a conditional write (`Processing`, with a
 //! fresh token and a lease), hand it to the provider of its channel ([`channels`]), finish by another
 //! conditional write that holds only for that token. It is then `Sent` or `Failed`; or `Retrying`, with the
 //! instant of the next attempt as [`retry`] computes it; or `Expired`.
@@ -40,6 +40,7 @@
 //! - [`config`], [`telemetry`]: the environment, read in one place; logs that name nobody.
 //! - [`clock`], [`random`]: the one home of time and of randomness, which are arguments everywhere else.
 //! - [`wiring`]: what all binaries put together alike.
+//! - [`crash`]: the windows between any two effects, by name, in which tests let a process die.
 //!
 //! Dependencies run one way: functions and server to `service`, `service` and the adapters to `domain`.
 //! Heavy parts are cargo features (`http`, `kafka`, `webhook`), so that a function carries what it needs.
@@ -47,6 +48,7 @@
 pub mod channels;
 pub mod clock;
 pub mod config;
+pub mod crash;
 pub mod domain;
 pub mod events;
 #[cfg(feature = "http")]

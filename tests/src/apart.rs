@@ -44,7 +44,8 @@ impl Apart {
 
     pub async fn start() -> Self {
         let apart = Self::without_table().await;
-        let made = server_process::run(&["create-table"], &apart.with(&[])).await;
+        // Patient, for a machine that builds beside.
+        let made = server_process::run(&["create-table"], &apart.with(&[("STORE_TIMEOUT", "15s")])).await;
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         apart
     }

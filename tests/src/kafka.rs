@@ -8,7 +8,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use server::embedded::broker::EmbeddedBroker;
-use shared::events::KafkaSettings;
+use shared::events::{KafkaSettings, Security};
 use shared::random::{Random, SystemRandom};
 
 pub struct Kafka {
@@ -53,8 +53,13 @@ impl Kafka {
         let name = format!("test-{}", random.uuid());
         let producer =
             ClientConfig::new().set("bootstrap.servers", &bootstrap_servers).set("linger.ms", "0").create().expect("a producer");
-        let settings =
-            KafkaSettings { bootstrap_servers, topic: name.clone(), group_id: name, produce_timeout: Duration::from_secs(1) };
+        let settings = KafkaSettings {
+            bootstrap_servers,
+            security: Security::default(),
+            topic: name.clone(),
+            group_id: name,
+            produce_timeout: Duration::from_secs(1),
+        };
         Self { settings, embedded, producer }
     }
 

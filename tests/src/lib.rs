@@ -8,14 +8,23 @@
     reason = "a test says what it expects, and stops where it is wrong"
 )]
 
+pub mod aftermath;
 pub mod apart;
 pub mod gate;
+pub mod home;
 pub mod instant;
 pub mod kafka;
+pub mod ledger;
+pub mod load;
+pub mod outage;
+pub mod raw;
 pub mod receiver;
+pub mod secure_kafka;
 pub mod server_process;
+pub mod setting;
 pub mod simulation;
 pub mod stage;
 pub mod store_proxy;
 pub mod surroundings;
 pub mod test_store;
+pub mod tls;

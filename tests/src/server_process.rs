@@ -48,10 +48,15 @@ pub fn command(data: &TempDir, settings: &[(String, String)]) -> Command {
 /// As [`command`], where no file can grow beyond so many KiB: the disk is full there.
 #[must_use]
 pub fn command_on_small_disk(kib: u32, data: &TempDir, settings: &[(String, String)]) -> Command {
-    let mut shell = Command::new("sh");
     // The unit of `ulimit -f` is 512 bytes. Without the trap the signal would end the process.
     let blocks = kib * 2;
-    shell.arg("-c").arg(format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\"")).arg(binary("server"));
+    command_after(&format!("trap '' XFSZ; ulimit -f {blocks}"), data, settings)
+}
+
+/// As [`command`], after what a shell does first.
+fn command_after(first: &str, data: &TempDir, settings: &[(String, String)]) -> Command {
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(format!("{first}; exec \"$0\"")).arg(binary("server"));
     prepare(shell, data, settings)
 }
 
@@ -109,7 +114,15 @@ impl ServerProcess {
         Self::start_as(command, settings, data).await
     }
 
-    async fn start_on(settings: Vec<(String, String)>, data: Arc<TempDir>) -> Self {
+    /// As [`Self::start_with`], where the process may have so many files open and no more.
+    pub async fn start_with_few_files(files: u32, settings: &[(&str, &str)]) -> Self {
+        let (settings, data) = (owned(settings), Arc::new(TempDir::new().expect("a temporary folder")));
+        let command = command_after(&format!("ulimit -n {files}"), &data, &settings);
+        Self::start_as(command, settings, data).await
+    }
+
+    /// On exactly these settings and this folder.
+    pub async fn start_on(settings: Vec<(String, String)>, data: Arc<TempDir>) -> Self {
         Self::start_as(command(&data, &settings), settings, data).await
     }
 
@@ -232,8 +245,21 @@ impl ServerProcess {
     }
 
     pub fn terminate(&self) {
-        let pid = self.child.id().expect("the server runs").to_string();
-        let sent = std::process::Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        self.signal("-TERM");
+    }
+
+    /// Stopped wherever it is, until [`Self::thaw`]; its sockets stay open.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, which: &str) {
+        let pid = self.pid().to_string();
+        let sent = std::process::Command::new("kill").args([which, &pid]).status().expect("kill runs");
         assert!(sent.success());
     }
 
@@ -271,6 +297,18 @@ impl ServerProcess {
 
     pub fn pid(&self) -> u32 {
         self.child.id().expect("the server runs")
+    }
+
+    /// The most memory that it ever held, in MB (Linux's `VmHWM`).
+    pub fn peak_megabytes(&self) -> u32 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("Linux tells it");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
+        line.trim().trim_end_matches(" kB").parse::<u32>().expect("a number") / 1000
+    }
+
+    /// How many files and sockets it has open.
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("Linux tells it").count()
     }
 }
 

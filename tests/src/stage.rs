@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use shared::channels::registry::Providers;
-use shared::channels::{Message, Provider, Sent};
+use shared::channels::{Limits, Message, Provider, Sent};
 use shared::clock::Clock;
 use shared::domain::{
     Channel, IdempotencyKey, NewNotification, Notification, NotificationId, Status, Template, Tenant, Timestamp, UserId,
@@ -56,6 +56,23 @@ impl Clock for StepClock {
     }
 }
 
+/// [`START`], and on from there with tokio's clock: where a test pauses that one, time is virtual.
+#[derive(Debug)]
+pub struct TokioClock(Instant);
+
+impl TokioClock {
+    #[must_use]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Clock for TokioClock {
+    fn now(&self) -> Timestamp {
+        START.plus(self.0.elapsed())
+    }
+}
+
 /// Says what it was told to say, one answer for each message; accepts when nothing is left to say.
 #[derive(Debug, Default)]
 pub struct Scripted {
@@ -98,7 +115,7 @@ impl Provider for Scripted {
             }
             Some(Says::AfterTurn(other, by, clock, sent)) => {
                 clock.step(by);
-                Box::pin(other.deliver(message.id, &plenty())).await.expect("the store answers");
+                Box::pin(other.deliver(message.id, message.channel, Instant::now(), &plenty())).await.expect("the store answers");
                 sent
             }
         }
@@ -160,7 +177,7 @@ impl Stage {
         let on = |channel| -> (Channel, Arc<dyn Provider>) { (channel, provider.clone()) };
         let worker = Arc::new(Worker {
             store: store.clone(),
-            providers: Arc::new(Providers::of([on(Channel::Email), on(Channel::Push)])),
+            providers: Arc::new(Providers::of([on(Channel::Email), on(Channel::Push)], &Limits::default())),
             clock: clock.clone(),
             random: Arc::new(SystemRandom),
             policy,
@@ -201,7 +218,7 @@ impl Stage {
     pub async fn consume(&self) -> Result<Report, NothingReached> {
         let events = std::mem::take(&mut *self.broker.events.lock().unwrap());
         let place = || Place { partition: "notification-events-0".to_owned(), offset: Some(0) };
-        let record = |event: Event| Record::Deliver { id: event.id, key: event.key, place: place() };
+        let record = |event: Event| Record::Deliver { id: event.id, channel: event.channel, key: event.key, place: place() };
         self.process.run(events.into_iter().map(record).collect(), &plenty()).await
     }
 

@@ -34,10 +34,11 @@ impl Surroundings {
     }
 }
 
-/// Makes the topic as an operator would: nothing in the product makes one silently.
+/// Makes the topic as an operator would: nothing in the product makes one silently. It is replicated as the
+/// cluster's own default says.
 pub async fn create_topic(brokers: &str, topic: &str) {
     let admin: AdminClient<_> = ClientConfig::new().set("bootstrap.servers", brokers).create().expect("an admin client");
-    let topics = [NewTopic::new(topic, 4, TopicReplication::Fixed(1))];
+    let topics = [NewTopic::new(topic, 4, TopicReplication::Fixed(-1))];
     let made = admin.create_topics(&topics, &AdminOptions::new()).await.expect("the broker answers");
     made.into_iter().for_each(|one| assert!(one.is_ok(), "{one:?}"));
 }

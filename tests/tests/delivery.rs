@@ -267,7 +267,13 @@ async fn what_is_being_sent_can_not_be_cancelled_and_what_is_sent_neither() {
 async fn lose_a_worker(stage: &Stage, id: shared::domain::NotificationId) {
     let now = stage.clock.now();
     let token = shared::domain::Token::from_uuid(uuid::Uuid::from_u128(7));
-    let claim = shared::domain::Change::Claim { now, skew: POLICY.clock_skew, token, lease_until: now.plus(POLICY.lease) };
+    let claim = shared::domain::Change::Claim {
+        now,
+        skew: POLICY.clock_skew,
+        token,
+        lease_until: now.plus(POLICY.lease),
+        channel: Channel::Email,
+    };
     let claimed = stage.store.apply(id, &claim).await.unwrap();
     assert!(matches!(claimed, shared::store::Applied::Done(_)));
 }
@@ -337,7 +343,7 @@ async fn the_finish_of_a_worker_that_was_taken_over_is_refused() {
     let lapse = POLICY.lease + POLICY.clock_skew + Duration::from_millis(1);
     let accepted = Sent::Accepted { provider_message_id: Some("late".to_owned()) };
     stage.says([Says::AfterTurn(Arc::clone(&stage.worker), lapse, Arc::clone(&stage.clock), accepted)]);
-    let late = stage.worker.deliver(n.id, &plenty()).await.unwrap();
+    let late = stage.worker.deliver(n.id, n.channel, Instant::now(), &plenty()).await.unwrap();
     assert!(matches!(late, Delivery::Left(_)), "{late:?}");
     let sent = stage.read(n.id).await;
     assert_eq!((sent.status, sent.attempt, sent.provider_message_id), (Status::Sent, 2, None));
@@ -370,7 +376,7 @@ async fn who_claimed_within_the_skew_waits_until_it_is_time() {
     let at = START.plus(Duration::from_millis(300));
     let n = stage.accept(NewNotification { scheduled_at: Some(at), ..new_notification() }).await;
     let begun = Instant::now();
-    assert!(matches!(stage.worker.deliver(n.id, &plenty()).await.unwrap(), Delivery::Attempted(_)));
+    assert!(matches!(stage.worker.deliver(n.id, n.channel, Instant::now(), &plenty()).await.unwrap(), Delivery::Attempted(_)));
     assert!(begun.elapsed() >= Duration::from_millis(300));
 }
 
@@ -388,7 +394,7 @@ async fn with_too_little_time_left_nothing_is_claimed_and_the_batch_comes_again(
     let stage = Stage::new().await;
     let n = stage.accept(new_notification()).await;
     let place = Place { partition: "notification-events-0".to_owned(), offset: Some(0) };
-    let record = Record::Deliver { id: n.id, key: "k".to_owned(), place };
+    let record = Record::Deliver { id: n.id, channel: n.channel, key: "k".to_owned(), place };
     let short = Budget::until(Instant::now() + POLICY.send_timeout + secs(4));
     let failed = stage.process.run(vec![record], &short).await.unwrap_err();
     assert_eq!((failed.failed, failed.not_begun), (0, 1));
@@ -401,7 +407,8 @@ async fn an_event_for_a_notification_that_is_not_there_blocks_nothing() {
     let n = stage.accept(new_notification()).await;
     let place = Place { partition: "notification-events-0".to_owned(), offset: Some(0) };
     let gone = shared::domain::NotificationId::from_uuid(uuid::Uuid::from_u128(1));
-    let records = [gone, n.id].map(|id| Record::Deliver { id, key: "same".to_owned(), place: place.clone() });
+    let records =
+        [gone, n.id].map(|id| Record::Deliver { id, channel: Channel::Email, key: "same".to_owned(), place: place.clone() });
     let report = stage.process.run(records.to_vec(), &plenty()).await.unwrap();
     assert_eq!((report.left, report.attempted), (1, 1));
 }

@@ -25,6 +25,9 @@ mod lost_answers;
 #[path = "e2e/promise.rs"]
 #[cfg(test)]
 mod promise;
+#[path = "e2e/providers.rs"]
+#[cfg(test)]
+mod providers;
 #[path = "e2e/retries.rs"]
 #[cfg(test)]
 mod retries;
@@ -34,3 +37,6 @@ mod several;
 #[path = "e2e/store_away.rs"]
 #[cfg(test)]
 mod store_away;
+#[path = "e2e/webhook_tls.rs"]
+#[cfg(test)]
+mod webhook_tls;

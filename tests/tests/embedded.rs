@@ -7,3 +7,6 @@ mod data_folder;
 #[path = "embedded/kafka_away.rs"]
 #[cfg(test)]
 mod kafka_away;
+#[path = "embedded/scheduled.rs"]
+#[cfg(test)]
+mod scheduled;

@@ -7,9 +7,11 @@ use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::message::{Headers, Message};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use shared::config::Secret;
 use shared::domain::{Channel, NotificationId, Timestamp};
 use shared::events::kafka::KafkaPublisher;
-use shared::events::{Error, Event, KafkaSettings, Publisher};
+use shared::events::security::{Mechanism, Sasl, Tls};
+use shared::events::{Error, Event, KafkaSettings, Publisher, Security};
 use shared::random::{Random, SystemRandom};
 use tests::kafka::Kafka;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -173,27 +175,27 @@ async fn refusing_broker() -> String {
 
 #[tokio::test]
 async fn a_password_that_is_not_taken_is_a_refusal() {
+    let password =
+        Sasl::Password { mechanism: Mechanism::Plain, username: "user".to_owned(), password: Secret::new("canary".to_owned()) };
     let settings = KafkaSettings {
         bootstrap_servers: refusing_broker().await,
+        security: Security { tls: None, sasl: Some(password) },
         topic: "topic".to_owned(),
         group_id: String::new(),
         produce_timeout: Duration::from_secs(1),
     };
-    let properties = [
-        ("security.protocol", "sasl_plaintext"),
-        ("sasl.mechanism", "PLAIN"),
-        ("sasl.username", "user"),
-        ("sasl.password", "canary"),
-    ];
-    let publisher = KafkaPublisher::connect_with(&settings, &properties).unwrap();
+    let publisher = KafkaPublisher::connect(&settings).unwrap();
     let error = publisher.publish(&event()).await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error:?}");
     assert!(!format!("{error} {error:?} {publisher:?}").contains("canary"));
 }
 
 #[tokio::test]
-async fn settings_that_the_client_does_not_know_are_told_at_the_start() {
-    let kafka = Kafka::embedded(1);
-    let error = KafkaPublisher::connect_with(&kafka.settings, &[("no.such.property", "1")]).unwrap_err();
+async fn a_certificate_that_is_none_is_told_at_the_start() {
+    let mut kafka = Kafka::embedded(1);
+    let ca = Secret::new("-----BEGIN CERTIFICATE-----\ncanary\n-----END CERTIFICATE-----\n".to_owned());
+    kafka.settings.security = Security { tls: Some(Tls { ca: Some(ca), own: None }), sasl: None };
+    let error = KafkaPublisher::connect(&kafka.settings).unwrap_err();
+    assert!(!format!("{error:?}").contains("canary"), "{error:?}");
     assert_eq!(error.to_string(), "the kafka client does not accept its settings");
 }

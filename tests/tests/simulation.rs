@@ -1,6 +1,5 @@
 //! The product in made-up worlds, one for each seed. `SEEDS=20000` runs that many, `FROM=<n>` begins
 //! elsewhere, `SEED=<n>` runs one and tells its story.
-#![expect(clippy::panic, reason = "a test says what it expects, and a story is told")]
 
 #[path = "simulation/clock.rs"]
 #[cfg(test)]
@@ -11,14 +10,9 @@ mod model;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tests::setting;
 use tests::simulation::sabotage::Sabotage;
 use tests::simulation::{Run, run};
-
-fn setting(name: &str) -> Option<u64> {
-    #[expect(clippy::disallowed_methods, reason = "the simulation's own switches, read in one place")]
-    let value = std::env::var(name).ok()?;
-    Some(value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
-}
 
 fn tell(run: &Run) -> String {
     let broken = run.broken().unwrap_or_else(|| "holds".to_owned());
@@ -50,14 +44,14 @@ fn first_broken(seeds: std::ops::Range<u64>, sabotage: Option<Sabotage>) -> Opti
 
 #[test]
 fn the_contract_holds_in_every_world() {
-    if let Some(seed) = setting("SEED") {
+    if let Some(seed) = setting::number("SEED") {
         let run = run(seed, None);
         println!("{}", tell(&run));
         assert_eq!(run.broken(), None);
         return;
     }
-    let from = setting("FROM").unwrap_or(0);
-    if let Some(broken) = first_broken(from..from + setting("SEEDS").unwrap_or(2_000), None) {
+    let from = setting::number("FROM").unwrap_or(0);
+    if let Some(broken) = first_broken(from..from + setting::number("SEEDS").unwrap_or(2_000), None) {
         panic!("{}\nSEED={} tells it again", tell(&broken), broken.seed);
     }
 }

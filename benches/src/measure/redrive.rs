@@ -73,7 +73,7 @@ fn overdue(n: u32) -> anyhow::Result<Notification> {
 
 async fn redrive(stores: &Stores, due: u32) -> anyhow::Result<f64> {
     let settings = stores.read_settings()?;
-    let (worker, _inbox) = wiring::worker(Arc::new(stores.db.clone()), settings.providers.bindings, settings.policy)?;
+    let (worker, _inbox) = wiring::worker(Arc::new(stores.db.clone()), settings.providers, settings.policy)?;
     let (outbox, _publisher) = wiring::outbox(settings.kafka.as_ref()).await?;
     let redrive = Redrive { worker, outbox: Arc::new(outbox) };
     let begun = Instant::now();

@@ -16,6 +16,9 @@ use crate::runtime_api::RuntimeApi;
 use crate::stores::Stores;
 use crate::table::{Figure, Goal};
 
+/// A bundle, as Amazon Linux has it. Left to themselves, the libraries would read Debian's folder with one file for
+/// each certificate as well.
+const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) async fn measure(binaries: &Binaries, size: &Size) -> anyhow::Result<Vec<Figure>> {
@@ -25,6 +28,9 @@ pub(super) async fn measure(binaries: &Binaries, size: &Size) -> anyhow::Result<
     // Nobody is called at a start.
     settings.push(("EMAIL_PROVIDER".to_owned(), "webhook+https://mail.example/send".to_owned()));
     settings.push(("WEBHOOK_SECRET".to_owned(), "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".to_owned()));
+    if Path::new(CERTIFICATES).exists() {
+        settings.push(("SSL_CERT_FILE".to_owned(), CERTIFICATES.to_owned()));
+    }
     let bare = binaries.bare_function();
     let mut floor = Vec::new();
     let mut ours = FUNCTIONS.map(|function| (function, binaries.of(function), Vec::new()));

@@ -17,13 +17,12 @@ use shared::channels::registry::Providers;
 use shared::clock::Clock;
 use shared::domain::{Notification, NotificationId, Tenant};
 use shared::http::request::Received;
-use shared::http::work::outlive;
+use shared::http::work::Work;
 use shared::http::{Channels, Problem, RequestId, body, path, request, response, routes};
 use shared::service::create::{Cancellation, Create, Creation, Retrial};
 use shared::service::{Budget, Policy};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 /// What a request may take besides `SEND_TIMEOUT`. Half a second less than is promised, for the way back.
 const BESIDE_SEND: Duration = Duration::from_millis(10_500);
@@ -36,8 +35,8 @@ pub struct AppState {
     pub channels: Arc<dyn Channels>,
     pub clock: Arc<dyn Clock>,
     pub policy: Policy,
-    /// Holds every use case under way: whoever stops the process closes it and waits for it.
-    pub tracker: TaskTracker,
+    /// Holds every use case under way: whoever stops the process waits for its end.
+    pub work: Work,
     /// Cancelled when the process is told to stop: no attempt is begun any more.
     pub stop: CancellationToken,
 }
@@ -51,7 +50,7 @@ impl AppState {
             clock: Arc::clone(&create.worker.clock),
             policy: create.worker.policy,
             create: Arc::new(create),
-            tracker: TaskTracker::new(),
+            work: Work::unlimited(),
             stop: CancellationToken::new(),
         }
     }
@@ -79,6 +78,7 @@ async fn create(
 ) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     let body = body::read_json(&head.headers, body).await?;
+    let place = state.work.place()?;
     let received = Received {
         tenant: &Tenant::default(),
         request_id: &request_id,
@@ -88,8 +88,8 @@ async fn create(
     };
     let new = request::parse(&received, state.clock.now(), &*state.channels)?;
     let budget = state.budget();
-    let (create, tracker) = (state.create, state.tracker);
-    let creation = outlive(&tracker, async move { create.create(new, &budget).await }).await?;
+    let create = state.create;
+    let creation = place.outlive(async move { create.create(new, &budget).await }).await?;
     match creation.map_err(|error| Problem::of_failure(&error))? {
         Creation::Accepted(n) => created(StatusCode::ACCEPTED, &n),
         Creation::Attempted(n) => created(StatusCode::CREATED, &n),
@@ -115,8 +115,8 @@ type Id = Result<Path<String>, PathRejection>;
 async fn cancel(State(state): State<AppState>, id: Id, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let id = one(id, query.as_deref())?;
     let deadline = state.budget().deadline;
-    let (create, tracker) = (state.create, state.tracker);
-    let work = outlive(&tracker, async move { create.cancel(&Tenant::default(), id).await });
+    let (create, place) = (state.create, state.work.place()?);
+    let work = place.outlive(async move { create.cancel(&Tenant::default(), id).await });
     // No attempt is begun here, so the answer may come before the work is done; the work goes on.
     let cancellation = tokio::time::timeout_at(deadline, work).await.map_err(|_late| {
         tracing::warn!("a cancel took too long");
@@ -132,8 +132,8 @@ async fn cancel(State(state): State<AppState>, id: Id, RawQuery(query): RawQuery
 async fn retry(State(state): State<AppState>, id: Id, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let id = one(id, query.as_deref())?;
     let budget = state.budget();
-    let (create, tracker) = (state.create, state.tracker);
-    let retrial = outlive(&tracker, async move { create.retry(&Tenant::default(), id, &budget).await }).await?;
+    let (create, place) = (state.create, state.work.place()?);
+    let retrial = place.outlive(async move { create.retry(&Tenant::default(), id, &budget).await }).await?;
     match retrial.map_err(|error| Problem::of_failure(&error))? {
         Retrial::Accepted(n) => response::notification(StatusCode::ACCEPTED, &n),
         Retrial::Attempted(n) => response::notification(StatusCode::OK, &n),

@@ -19,10 +19,13 @@ async fn main() -> anyhow::Result<ExitCode> {
         Err(faults) => return Ok(faults.report()),
     };
     telemetry::init(&settings.log)?;
-    let store = Arc::new(DynamoDb::from_environment(&settings.store.table_name, settings.store.timeout).await?);
-    let (_, outbox) = tokio::join!(store.warm_up(), wiring::outbox(settings.kafka.as_ref()));
-    let (outbox, _publisher) = outbox?;
-    let (worker, _inbox) = wiring::worker(store, settings.providers.bindings, settings.policy)?;
+    let worker = async {
+        let store = DynamoDb::connect(&settings.store.table_name, settings.store.timeout).await?;
+        anyhow::Ok(wiring::worker(Arc::new(store), settings.providers, settings.policy)?)
+    };
+    // Kafka first: its client waits for the broker by itself, and all else is made meanwhile.
+    let (outbox, worker) = tokio::join!(wiring::outbox(settings.kafka.as_ref()), worker);
+    let ((outbox, _publisher), (worker, _inbox)) = (outbox?, worker?);
     let (random, state) = (Arc::clone(&worker.random), AppState::new(Create { worker, outbox: Arc::new(outbox) }));
     let app = front::complete(create::router(state), random);
     run_concurrent(service_fn(move |request: Request| front::call(app.clone(), request)))

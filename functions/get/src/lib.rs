@@ -14,6 +14,7 @@ use http::header::CONTENT_TYPE;
 use shared::domain::Tenant;
 use shared::http::list::Listing;
 use shared::http::response::PageView;
+use shared::http::work::Work;
 use shared::http::{Problem, openapi, path, response, routes};
 use shared::service;
 use shared::service::get::Get;
@@ -25,8 +26,22 @@ const READ: Duration = Duration::from_secs(10);
 /// The document does not change while the process runs: it is made when it is first asked for.
 static OPENAPI: LazyLock<String> = LazyLock::new(openapi::json);
 
+#[derive(Clone, Debug)]
+pub struct AppState {
+    pub get: Arc<Get>,
+    pub work: Work,
+}
+
+impl AppState {
+    /// On a Lambda, which sees to it that its calls are not too many.
+    #[must_use]
+    pub fn new(get: Get) -> Self {
+        Self { get: Arc::new(get), work: Work::unlimited() }
+    }
+}
+
 /// The routes without their front: `shared::http::front::complete` goes around the merged router.
-pub fn router(state: Arc<Get>) -> Router {
+pub fn router(state: AppState) -> Router {
     Router::new()
         .route(routes::NOTIFICATIONS, get(list))
         .route(routes::NOTIFICATION, get(one))
@@ -35,23 +50,23 @@ pub fn router(state: Arc<Get>) -> Router {
 }
 
 async fn one(
-    State(state): State<Arc<Get>>,
+    State(AppState { get, work }): State<AppState>,
     id: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let id = path::notification_id(id.ok().map(|Path(id)| id), query.as_deref())?;
-    let found = within(state.one(&Tenant::default(), id)).await?;
+    let found = within(&work, get.one(&Tenant::default(), id)).await?;
     response::notification(StatusCode::OK, &found.ok_or(Problem::NotificationNotFound)?)
 }
 
-async fn list(State(state): State<Arc<Get>>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+async fn list(State(AppState { get, work }): State<AppState>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
     let tenant = Tenant::default();
     let page = match Listing::parse(query.as_deref())? {
         Listing::ByKey(key) => {
-            let found = within(state.by_key(&tenant, &key)).await?;
+            let found = within(&work, get.by_key(&tenant, &key)).await?;
             Page { notifications: found.into_iter().collect(), next: None }
         }
-        Listing::OfUser { user_id, limit, after } => within(state.list(&tenant, &user_id, limit, after)).await?,
+        Listing::OfUser { user_id, limit, after } => within(&work, get.list(&tenant, &user_id, limit, after)).await?,
     };
     response::json(StatusCode::OK, &PageView::from(&page))
 }
@@ -60,8 +75,9 @@ async fn document() -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], OPENAPI.as_str())
 }
 
-/// A read may be dropped at any time: nothing is lost with it.
-async fn within<T>(read: impl Future<Output = Result<T, service::Error>>) -> Result<T, Problem> {
+/// A read may be dropped at any time: nothing is lost with it, and its place is free.
+async fn within<T>(work: &Work, read: impl Future<Output = Result<T, service::Error>>) -> Result<T, Problem> {
+    let _place = work.place()?;
     match tokio::time::timeout(READ, read).await {
         Ok(answer) => answer.map_err(|error| Problem::of_failure(&error)),
         Err(_late) => {

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
+use get::AppState;
 use lambda_http::{Request, run_concurrent, service_fn};
 use shared::config::{GetSettings, SystemEnvironment};
 use shared::http::front;
@@ -19,9 +20,8 @@ async fn main() -> anyhow::Result<ExitCode> {
         Err(faults) => return Ok(faults.report()),
     };
     telemetry::init(&settings.log)?;
-    let store = Arc::new(DynamoDb::from_environment(&settings.store.table_name, settings.store.timeout).await?);
-    store.warm_up().await;
-    let app = front::complete(get::router(Arc::new(Get { store })), Arc::new(SystemRandom));
+    let store = Arc::new(DynamoDb::connect(&settings.store.table_name, settings.store.timeout).await?);
+    let app = front::complete(get::router(AppState::new(Get { store })), Arc::new(SystemRandom));
     run_concurrent(service_fn(move |request: Request| front::call(app.clone(), request)))
         .await
         .map_err(anyhow::Error::from_boxed)

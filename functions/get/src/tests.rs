@@ -43,7 +43,7 @@ impl Store for Away {
 }
 
 async fn ask(method: &str, path: &str) -> (u16, Value) {
-    let app = front::complete(router(Arc::new(Get { store: Arc::new(Away) })), Arc::new(SystemRandom));
+    let app = front::complete(router(AppState::new(Get { store: Arc::new(Away) })), Arc::new(SystemRandom));
     let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
     let response = app.oneshot(request).await.unwrap();
     let status = response.status().as_u16();

@@ -18,11 +18,12 @@ pub enum Error {
 pub async fn handle(process: &Process, payload: &[u8], budget: &Budget) -> Result<Report, Error> {
     let report = process.run(batch::read(payload)?, budget).await?;
     if report.not_begun + report.failed + report.poison > 0 {
-        let Report { attempted, left, not_begun, failed, passed_over, poison } = report;
+        let Report { attempted, left, not_begun, waiting, failed, passed_over, poison } = report;
         tracing::warn!(
             attempted,
             left,
             not_begun,
+            waiting,
             failed,
             passed_over,
             poison,

@@ -20,9 +20,8 @@ async fn main() -> anyhow::Result<ExitCode> {
         Err(faults) => return Ok(faults.report()),
     };
     telemetry::init(&settings.log)?;
-    let store = Arc::new(DynamoDb::from_environment(&settings.store.table_name, settings.store.timeout).await?);
-    store.warm_up().await;
-    let (worker, _inbox) = wiring::worker(store, settings.providers.bindings, settings.policy)?;
+    let store = Arc::new(DynamoDb::connect(&settings.store.table_name, settings.store.timeout).await?);
+    let (worker, _inbox) = wiring::worker(store, settings.providers, settings.policy)?;
     let process = Arc::new(Process { worker });
     let handler = move |event: LambdaEvent<Box<RawValue>>| {
         let process = Arc::clone(&process);

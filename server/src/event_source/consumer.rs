@@ -4,13 +4,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance, StreamConsumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use shared::events::KafkaSettings;
-use shared::events::kafka::{Fault, log_line};
+use shared::events::kafka::{Fault, log_line, secure, token};
 
 use super::link::Link;
 use super::ownership::Ownership;
@@ -74,6 +74,13 @@ impl Watch {
 }
 
 impl ClientContext for Watch {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    /// Asked for only where the mechanism is OAUTHBEARER.
+    fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        Ok(token::of_msk()?)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
         log_line(level, facility, line);
     }
@@ -151,6 +158,7 @@ pub(super) fn config(settings: &KafkaSettings, properties: &[(String, String)]) 
         .set("socket.keepalive.enable", "true")
         .set("reconnect.backoff.ms", "20")
         .set("reconnect.backoff.max.ms", "1000");
+    secure(&mut config, &settings.security);
     for (name, value) in properties {
         config.set(name, value);
     }

@@ -70,6 +70,7 @@ fn commit_when_nudged(consumer: &EventConsumer, nudges: &Receiver<()>) {
         }
         match commit(consumer, &ends) {
             Ok(()) => {
+                shared::crash_point!(AfterCommit);
                 let mut ownership = watch.ownership();
                 for (partition, next) in ends {
                     ownership.committed(partition, next);

@@ -227,6 +227,7 @@ impl EventSource {
     }
 
     fn done(&self, batch: &Batch) {
+        shared::crash_point!(BeforeCommit);
         let watch = self.watch();
         for (partition, term, next) in batch.ends() {
             watch.ownership().done(partition, term, next);

@@ -1,7 +1,9 @@
 //! The Provider port: who takes a message off our hands, and what can come of it.
 
+pub mod breaker;
 pub mod dev;
 pub mod inbox;
+pub mod lane;
 pub mod registry;
 #[cfg(test)]
 pub(crate) mod samples;
@@ -13,6 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use inbox::Inbox;
+pub use lane::{Lane, Limits};
 pub use registry::{Binding, BindingError, OpenError, Providers, Surroundings};
 
 use crate::domain::attempt::Detail;

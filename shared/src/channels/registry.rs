@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::lane::{Lane, Limits};
 use super::{Inbox, Provider, dev};
 use crate::clock::Clock;
 use crate::domain::{Channel, Invalid};
@@ -84,10 +85,17 @@ pub struct Surroundings {
     pub inbox: Arc<Inbox>,
 }
 
-/// The channels that are on, each with its provider.
-#[derive(Clone, Debug, Default)]
+/// The channels, each with its lane; one that is on has a provider at its end.
+#[derive(Clone, Debug)]
 pub struct Providers {
-    by_channel: BTreeMap<Channel, Arc<dyn Provider>>,
+    /// In the order of [`Channel::ALL`].
+    lanes: [Arc<Lane>; 3],
+}
+
+impl Default for Providers {
+    fn default() -> Self {
+        Self::of([], &Limits::default())
+    }
 }
 
 impl Binding {
@@ -133,31 +141,47 @@ impl fmt::Debug for Binding {
 
 impl Providers {
     /// Channels with the same URL share one provider, and so its connections.
-    pub fn open(bindings: Vec<(Channel, Binding)>, make: &Surroundings) -> Result<Self, OpenError> {
+    pub fn open(bindings: Vec<(Channel, Binding)>, limits: &Limits, make: &Surroundings) -> Result<Self, OpenError> {
         let mut opened: Vec<(Binding, Arc<dyn Provider>)> = Vec::new();
-        let mut by_channel = BTreeMap::new();
+        let mut by_channel = Vec::new();
         for (channel, binding) in bindings {
             let shared = opened.iter().find(|(known, _)| *known == binding).map(|(_, provider)| Arc::clone(provider));
             let provider = match shared {
                 Some(provider) => provider,
                 None => (binding.opener)(make)?,
             };
-            by_channel.insert(channel, Arc::clone(&provider));
+            by_channel.push((channel, Arc::clone(&provider)));
             opened.push((binding, provider));
         }
-        Ok(Self { by_channel })
+        Ok(Self::of(by_channel, limits))
     }
 
     /// For whoever brings providers of his own, as tests do.
     #[must_use]
-    pub fn of(by_channel: impl IntoIterator<Item = (Channel, Arc<dyn Provider>)>) -> Self {
-        Self { by_channel: by_channel.into_iter().collect() }
+    pub fn of(by_channel: impl IntoIterator<Item = (Channel, Arc<dyn Provider>)>, limits: &Limits) -> Self {
+        let mut by_channel: BTreeMap<Channel, Arc<dyn Provider>> = by_channel.into_iter().collect();
+        Self { lanes: Channel::ALL.map(|channel| Arc::new(Lane::new(channel, by_channel.remove(&channel), limits))) }
+    }
+
+    #[must_use]
+    pub const fn lane(&self, channel: Channel) -> &Arc<Lane> {
+        let [email, sms, push] = &self.lanes;
+        match channel {
+            Channel::Email => email,
+            Channel::Sms => sms,
+            Channel::Push => push,
+        }
+    }
+
+    #[must_use]
+    pub const fn lanes(&self) -> &[Arc<Lane>; 3] {
+        &self.lanes
     }
 
     /// None: the channel is off.
     #[must_use]
     pub fn get(&self, channel: Channel) -> Option<&Arc<dyn Provider>> {
-        self.by_channel.get(&channel)
+        self.lane(channel).provider.as_ref()
     }
 
     /// None: the channel is off.
@@ -169,12 +193,12 @@ impl Providers {
     /// Whether there is an inbox to show.
     #[must_use]
     pub fn uses_dev(&self) -> bool {
-        self.by_channel.values().any(|provider| provider.name() == dev::NAME)
+        self.lanes.iter().any(|lane| lane.name() == Some(dev::NAME))
     }
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.by_channel.is_empty()
+        self.lanes.iter().all(|lane| lane.provider.is_none())
     }
 }
 
@@ -209,7 +233,7 @@ mod tests {
     #[test]
     fn a_channel_without_a_binding_is_off() {
         let bindings = vec![(Channel::Sms, Binding::parse("dev:", None).unwrap())];
-        let providers = Providers::open(bindings, &surroundings()).unwrap();
+        let providers = Providers::open(bindings, &Limits::default(), &surroundings()).unwrap();
         assert_eq!(providers.needs_recipient(Channel::Sms), Some(false));
         assert_eq!(providers.needs_recipient(Channel::Email), None);
         assert!(providers.get(Channel::Push).is_none());
@@ -246,7 +270,8 @@ mod tests {
         #[test]
         fn no_debug_print_shows_a_url_or_a_secret() {
             let binding = Binding::parse("webhook+https://canary:canary@canary.example/canary?canary", Some(SECRET)).unwrap();
-            let providers = Providers::open(vec![(Channel::Email, binding.clone())], &surroundings()).unwrap();
+            let providers =
+                Providers::open(vec![(Channel::Email, binding.clone())], &Limits::default(), &surroundings()).unwrap();
             let printed = format!("{binding:?} {providers:?}");
             assert!(!printed.contains("canary") && !printed.contains("MfKQ"), "{printed}");
         }
@@ -259,7 +284,7 @@ mod tests {
                 (Channel::Sms, bound("webhook+http://localhost:1/a")),
                 (Channel::Push, bound("webhook+http://localhost:1/b")),
             ];
-            let providers = Providers::open(bindings, &surroundings()).unwrap();
+            let providers = Providers::open(bindings, &Limits::default(), &surroundings()).unwrap();
             let [email, sms, push] = Channel::ALL.map(|channel| providers.get(channel).unwrap());
             assert!(Arc::ptr_eq(email, sms));
             assert!(!Arc::ptr_eq(email, push));

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::environment::Environment;
 use super::fault::{Faults, Problem};
-use super::groups::{self, Brokers, ProviderSettings, StoreSettings, TopicSettings, Unbound};
+use super::groups::{self, Brokers, LoadSettings, ProviderSettings, StoreSettings, TopicSettings, Unbound};
 use super::reader::{Read, Reader};
-use super::{table, values};
-use crate::events::KafkaSettings;
+use super::{security, table, values};
+use crate::events::{KafkaSettings, Security};
 use crate::service::Policy;
 use crate::telemetry::LogSettings;
 
@@ -52,6 +52,7 @@ pub struct RedriveSettings {
 pub struct ServerSettings {
     /// On loopback, or the operator allowed otherwise.
     pub listen_addr: SocketAddr,
+    pub load: LoadSettings,
     pub store_kind: StoreKind,
     pub store: StoreSettings,
     pub kafka: KafkaChoice,
@@ -63,9 +64,9 @@ pub struct ServerSettings {
 
 #[derive(Clone, Debug)]
 pub struct StackSettings {
-    pub data_dir: PathBuf,
+    pub store_kind: StoreKind,
     pub store: StoreSettings,
-    pub kafka: TopicSettings,
+    pub kafka: KafkaChoice,
     /// Without a trailing slash.
     pub lambda_endpoint: String,
     pub redrive_interval: Duration,
@@ -99,6 +100,23 @@ pub enum KafkaChoice {
         produce_timeout: Duration,
     },
     External(KafkaSettings),
+}
+
+#[derive(Clone, Debug)]
+pub struct CreateTopicsSettings {
+    pub bootstrap_servers: String,
+    pub security: Security,
+    pub topic: String,
+    pub partitions: u32,
+    pub replication: u32,
+    pub retention: Duration,
+    pub log: LogSettings,
+}
+
+#[derive(Clone, Debug)]
+pub struct HealthSettings {
+    /// Of the server that is asked; its port is known.
+    pub listen_addr: SocketAddr,
 }
 
 impl CreateSettings {
@@ -142,17 +160,15 @@ impl ServerSettings {
     pub fn read(environment: &dyn Environment) -> Result<Self, Faults> {
         read_all(environment, |reader| {
             let store_kind = StoreKind::read(reader);
-            // Where STORE itself is faulty, its absence stands in for it: the other faults show all the same.
-            let unbound = match &store_kind {
-                Ok(StoreKind::DynamoDb) => Unbound::Off,
-                Ok(StoreKind::Embedded { .. }) | Err(_) => Unbound::Dev,
-            };
-            let (listen_addr, store) = (listen_addr(reader), StoreSettings::read(reader));
+            let unbound = unbound(&store_kind);
+            let (listen_addr, load) = (listen_addr(reader), LoadSettings::read(reader));
+            let store = StoreSettings::read(reader);
             let kafka = KafkaChoice::read(reader, unbound);
             let (providers, policy) = (ProviderSettings::read(reader, unbound), groups::policy(reader));
             let (redrive_interval, log) = (reader.time(&table::REDRIVE_INTERVAL), groups::log(reader));
             Ok(Self {
                 listen_addr: listen_addr?,
+                load: load?,
                 store_kind: store_kind?,
                 store: store?,
                 kafka: kafka?,
@@ -168,11 +184,37 @@ impl ServerSettings {
 impl StackSettings {
     pub fn read(environment: &dyn Environment) -> Result<Self, Faults> {
         read_all(environment, |reader| {
-            let (data_dir, store, kafka) = (data_dir(reader), StoreSettings::read(reader), TopicSettings::read(reader));
+            let store_kind = StoreKind::read(reader);
+            let (store, kafka) = (StoreSettings::read(reader), KafkaChoice::of_stack(reader, unbound(&store_kind)));
             let lambda_endpoint = reader.value(&table::AWS_ENDPOINT_URL_LAMBDA, values::endpoint);
             let (redrive_interval, log) = (reader.time(&table::REDRIVE_INTERVAL), groups::log(reader));
-            let (data_dir, store, kafka, lambda_endpoint) = (data_dir?, store?, kafka?, lambda_endpoint?);
-            Ok(Self { data_dir, store, kafka, lambda_endpoint, redrive_interval: redrive_interval?, log: log? })
+            let (store_kind, store, kafka, lambda_endpoint) = (store_kind?, store?, kafka?, lambda_endpoint?);
+            Ok(Self { store_kind, store, kafka, lambda_endpoint, redrive_interval: redrive_interval?, log: log? })
+        })
+    }
+}
+
+impl CreateTopicsSettings {
+    pub fn read(environment: &dyn Environment) -> Result<Self, Faults> {
+        read_all(environment, |reader| {
+            let brokers = groups::brokers(reader).and_then(|brokers| match brokers {
+                Brokers::At(servers) => Ok(servers),
+                // An embedded broker makes its own.
+                Brokers::Unsaid | Brokers::None => Err(reader.report(&table::KAFKA_BOOTSTRAP_SERVERS, Problem::Missing)),
+            });
+            let (security, topic) = (security::security(reader), reader.value(&table::KAFKA_TOPIC, values::topic));
+            let partitions = reader.count(&table::KAFKA_TOPIC_PARTITIONS);
+            let replication = reader.count(&table::KAFKA_TOPIC_REPLICATION);
+            let (retention, log) = (reader.time(&table::KAFKA_TOPIC_RETENTION), groups::log(reader));
+            Ok(Self {
+                bootstrap_servers: brokers?,
+                security: security?,
+                topic: topic?,
+                partitions: partitions?,
+                replication: replication?,
+                retention: retention?,
+                log: log?,
+            })
         })
     }
 }
@@ -182,6 +224,20 @@ impl CreateTableSettings {
         read_all(environment, |reader| {
             let (store_kind, store, log) = (StoreKind::read(reader), StoreSettings::read(reader), groups::log(reader));
             Ok(Self { store_kind: store_kind?, store: store?, log: log? })
+        })
+    }
+}
+
+impl HealthSettings {
+    pub fn read(environment: &dyn Environment) -> Result<Self, Faults> {
+        read_all(environment, |reader| {
+            let listen_addr = reader.value(&table::LISTEN_ADDR, values::listen_addr)?;
+            if listen_addr.port() == 0 {
+                let why = format!("is {listen_addr}: nobody knows which port the server was given");
+                let allowed = "an address with a port other than 0".to_owned();
+                return Err(reader.report_as(table::LISTEN_ADDR.name, Problem::Unfit { why }, allowed));
+            }
+            Ok(Self { listen_addr })
         })
     }
 }
@@ -216,6 +272,30 @@ impl KafkaChoice {
                 Ok(Self::Embedded { topic: topic?, produce_timeout: produce_timeout? })
             }
         }
+    }
+
+    /// For who consumes only: nothing is asked that a producer needs.
+    fn of_stack(reader: &mut Reader<'_>, unbound: Unbound) -> Read<Self> {
+        /// Never used; the settings of a client have one.
+        const PRODUCE: Duration = Duration::from_secs(1);
+        match (groups::brokers(reader)?, unbound) {
+            (Brokers::At(servers), _) => {
+                let (topic, security) = (TopicSettings::read(reader), security::security(reader));
+                Ok(Self::External(topic?.at(servers, security?, PRODUCE)))
+            }
+            (Brokers::None, _) | (Brokers::Unsaid, Unbound::Off) => Ok(Self::None),
+            (Brokers::Unsaid, Unbound::Dev) => {
+                Ok(Self::Embedded { topic: TopicSettings::read(reader)?, produce_timeout: PRODUCE })
+            }
+        }
+    }
+}
+
+/// Where STORE itself is faulty, its absence stands in for it: the other faults show all the same.
+const fn unbound(store_kind: &Read<StoreKind>) -> Unbound {
+    match store_kind {
+        Ok(StoreKind::DynamoDb) => Unbound::Off,
+        Ok(StoreKind::Embedded { .. }) | Err(_) => Unbound::Dev,
     }
 }
 

@@ -6,11 +6,14 @@ use std::time::Duration;
 use super::environment::Output;
 use super::fault::Problem;
 use super::reader::{Read, Reader};
+use super::security;
 use super::table::{self, Setting};
 use super::values::{self, Secret, written};
+use crate::channels::Limits;
+use crate::channels::breaker::Endurance;
 use crate::channels::registry::{Binding, BindingError};
 use crate::domain::Channel;
-use crate::events::KafkaSettings;
+use crate::events::{KafkaSettings, Security};
 use crate::retry::RetryPolicy;
 use crate::service::{OnUnknown, Policy};
 use crate::telemetry::{Levels, LogFormat, LogSettings};
@@ -31,6 +34,25 @@ impl StoreSettings {
     }
 }
 
+/// What the server takes on at once, and how patient it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadSettings {
+    pub max_requests: usize,
+    pub max_connections: usize,
+    /// Of a connection without a request.
+    pub idle_timeout: Duration,
+}
+
+impl LoadSettings {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Read<Self> {
+        let max_requests = reader.count(&table::MAX_REQUESTS_IN_FLIGHT);
+        let max_connections = reader.count(&table::MAX_CONNECTIONS);
+        let idle_timeout = reader.time(&table::IDLE_TIMEOUT);
+        let wide = |count| usize::try_from(count).unwrap_or(usize::MAX);
+        Ok(Self { max_requests: wide(max_requests?), max_connections: wide(max_connections?), idle_timeout: idle_timeout? })
+    }
+}
+
 /// What there is to know of Kafka where its brokers are our own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicSettings {
@@ -47,9 +69,9 @@ impl TopicSettings {
 
     /// The settings of a client, once it is known where the brokers listen.
     #[must_use]
-    pub fn at(self, bootstrap_servers: String, produce_timeout: Duration) -> KafkaSettings {
+    pub fn at(self, bootstrap_servers: String, security: Security, produce_timeout: Duration) -> KafkaSettings {
         let Self { topic, group_id } = self;
-        KafkaSettings { bootstrap_servers, topic, group_id, produce_timeout }
+        KafkaSettings { bootstrap_servers, security, topic, group_id, produce_timeout }
     }
 }
 
@@ -70,9 +92,9 @@ pub(super) fn brokers(reader: &mut Reader<'_>) -> Read<Brokers> {
 
 /// The settings of a client of these brokers.
 pub(super) fn kafka_at(reader: &mut Reader<'_>, bootstrap_servers: String) -> Read<KafkaSettings> {
-    let topic = TopicSettings::read(reader);
+    let (topic, security) = (TopicSettings::read(reader), security::security(reader));
     let produce_timeout = reader.time(&table::KAFKA_PRODUCE_TIMEOUT);
-    Ok(topic?.at(bootstrap_servers, produce_timeout?))
+    Ok(topic?.at(bootstrap_servers, security?, produce_timeout?))
 }
 
 /// Kafka for the functions: none unless brokers are named.
@@ -87,13 +109,14 @@ pub(super) fn kafka(reader: &mut Reader<'_>) -> Read<Option<KafkaSettings>> {
 #[derive(Clone)]
 pub struct ProviderSettings {
     pub bindings: Vec<(Channel, Binding)>,
+    pub limits: Limits,
 }
 
 /// The channels only: a binding may hold a password or a key.
 impl fmt::Debug for ProviderSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let channels: Vec<Channel> = self.bindings.iter().map(|(channel, _)| *channel).collect();
-        f.debug_struct("ProviderSettings").field("channels", &channels).finish_non_exhaustive()
+        f.debug_struct("ProviderSettings").field("channels", &channels).field("limits", &self.limits).finish_non_exhaustive()
     }
 }
 
@@ -113,6 +136,7 @@ impl ProviderSettings {
             let binding = Self::binding(reader, provider_of(channel), assumed.as_ref(), unbound)?;
             Ok(binding.map(|binding| (channel, binding)))
         });
+        let limits = limits(reader);
         secret?;
         let bindings = bindings.into_iter().collect::<Read<Vec<_>>>()?;
         let bindings: Vec<_> = bindings.into_iter().flatten().collect();
@@ -120,7 +144,7 @@ impl ProviderSettings {
             let why = "is not set, and neither is SMS_PROVIDER nor PUSH_PROVIDER: every channel is off, there is nothing to do";
             return Err(reader.report(&table::EMAIL_PROVIDER, Problem::Unfit { why: why.to_owned() }));
         }
-        Ok(Self { bindings })
+        Ok(Self { bindings, limits: limits? })
     }
 
     /// Looked at whether or not a URL needs it: a fault must not wait until another one is mended.
@@ -157,6 +181,17 @@ const fn provider_of(channel: Channel) -> &'static Setting {
         Channel::Sms => &table::SMS_PROVIDER,
         Channel::Push => &table::PUSH_PROVIDER,
     }
+}
+
+fn limits(reader: &mut Reader<'_>) -> Read<Limits> {
+    let email = reader.count(&table::EMAIL_CONCURRENCY);
+    let sms = reader.count(&table::SMS_CONCURRENCY);
+    let push = reader.count(&table::PUSH_CONCURRENCY);
+    let failures = reader.count(&table::PROVIDER_FAILURES);
+    let base = reader.time(&table::PROVIDER_PAUSE);
+    let cap = reader.time(&table::PROVIDER_PAUSE_CAP);
+    let pause = RetryPolicy { base: base?, cap: cap?, max_attempts: u32::MAX };
+    Ok(Limits { email: email?, sms: sms?, push: push?, endurance: Endurance { failures: failures?, pause } })
 }
 
 pub(super) fn policy(reader: &mut Reader<'_>) -> Read<Policy> {

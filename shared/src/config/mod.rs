@@ -13,18 +13,19 @@ mod environment;
 mod fault;
 mod groups;
 mod reader;
+mod security;
 pub mod table;
 #[cfg(test)]
 mod tests;
 mod values;
 
 pub use commands::{
-    CreateSettings, CreateTableSettings, GetSettings, KafkaChoice, ProcessSettings, RedriveSettings, ServerSettings,
-    StackSettings, StoreKind,
+    CreateSettings, CreateTableSettings, CreateTopicsSettings, GetSettings, HealthSettings, KafkaChoice, ProcessSettings,
+    RedriveSettings, ServerSettings, StackSettings, StoreKind,
 };
 pub use environment::{Environment, NotUtf8, Output, SystemEnvironment};
 pub use fault::{Fault, Faults, Problem};
-pub use groups::{ProviderSettings, StoreSettings, TopicSettings};
+pub use groups::{LoadSettings, ProviderSettings, StoreSettings, TopicSettings};
 pub use values::Secret;
 
 /// The exit code of a process whose settings can't work: `EX_CONFIG` of `sysexits.h`.

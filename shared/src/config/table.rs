@@ -16,11 +16,22 @@ pub enum Command {
     Server,
     Stack,
     CreateTable,
+    CreateTopics,
+    Health,
 }
 
 impl Command {
-    pub const ALL: [Self; 7] =
-        [Self::Create, Self::Get, Self::Process, Self::Redrive, Self::Server, Self::Stack, Self::CreateTable];
+    pub const ALL: [Self; 9] = [
+        Self::Create,
+        Self::Get,
+        Self::Process,
+        Self::Redrive,
+        Self::Server,
+        Self::Stack,
+        Self::CreateTable,
+        Self::CreateTopics,
+        Self::Health,
+    ];
 
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -32,6 +43,8 @@ impl Command {
             Self::Server => "server",
             Self::Stack => "server stack",
             Self::CreateTable => "server create-table",
+            Self::CreateTopics => "server create-topics",
+            Self::Health => "server health",
         }
     }
 }
@@ -112,12 +125,26 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-const EVERY: &[Command] = &Command::ALL;
-const WITH_STORE: &[Command] = EVERY;
+const WITH_STORE: &[Command] =
+    &[Command::Create, Command::Get, Command::Process, Command::Redrive, Command::Server, Command::Stack, Command::CreateTable];
+/// Those that have work to do; `health` only asks whether it is being done.
+const WORKING: &[Command] = &[
+    Command::Create,
+    Command::Get,
+    Command::Process,
+    Command::Redrive,
+    Command::Server,
+    Command::Stack,
+    Command::CreateTable,
+    Command::CreateTopics,
+];
 const SENDING: &[Command] = &[Command::Create, Command::Process, Command::Redrive, Command::Server];
+const WITH_KAFKA: &[Command] = &[Command::Create, Command::Redrive, Command::Server, Command::Stack];
 const PRODUCING: &[Command] = &[Command::Create, Command::Redrive, Command::Server];
-const TOPIC_USERS: &[Command] = &[Command::Create, Command::Redrive, Command::Server, Command::Stack];
+/// Also `create-topics`, which reads and writes no event.
+const CONNECTING: &[Command] = &[Command::Create, Command::Redrive, Command::Server, Command::Stack, Command::CreateTopics];
 
+const CONCURRENCY: Rule = Rule::Count { least: 1, most: 10_000 };
 const PROVIDER: Rule = Rule::Words("dev:, webhook+http://… or webhook+https://…");
 const PROVIDER_ABSENT: Default = Default::Absent("`dev:` on the server with `STORE=embedded`, else the channel is off");
 
@@ -148,16 +175,37 @@ settings! {
         time(MILLISECOND, Duration::from_secs(30)), Default::Value("3s"), "2s", Plain, WITH_STORE;
     KAFKA_BOOTSTRAP_SERVERS: "The brokers to begin with. `none`: sync mode, without Kafka.",
         Rule::Words("host:port[,host:port…], or none"),
-        Default::Absent("sync mode; the embedded broker on the server with `STORE=embedded`"),
-        "b-1.kafka.example:9092,b-2.kafka.example:9092", Plain, PRODUCING;
+        Default::Absent("sync mode; the embedded broker on the server and the stack with `STORE=embedded`"),
+        "b-1.kafka.example:9092,b-2.kafka.example:9092", Plain, CONNECTING;
     KAFKA_TOPIC: "The topic of the events.",
         Rule::Words("1 to 249 of A-Z a-z 0-9 _ . -, and neither . nor .."), Default::Value("notification-events"),
-        "notification-events", Plain, TOPIC_USERS;
+        "notification-events", Plain, CONNECTING;
     KAFKA_GROUP_ID: "The consumer group that hands events to `process`.",
         Rule::Words("1 to 255 visible ASCII characters"), Default::Value("notification-process"),
-        "notification-process", Plain, TOPIC_USERS;
+        "notification-process", Plain, WITH_KAFKA;
     KAFKA_PRODUCE_TIMEOUT: "How long an event may take to be acknowledged; after that the notification is processed at once.",
         time(MILLISECOND, MINUTE), Default::Value("1s"), "500ms", Plain, PRODUCING;
+    KAFKA_SECURITY_PROTOCOL: "Whether the brokers speak TLS (`SSL`), ask who we are (`SASL`), or both.",
+        Rule::OneOf(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]), Default::Value("PLAINTEXT"), "SASL_SSL", Plain, CONNECTING;
+    KAFKA_SASL_MECHANISM: "How we say who we are. `AWS_MSK_IAM`: by AWS's own credentials and `AWS_REGION`, over `SASL_SSL`.",
+        Rule::OneOf(&["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "AWS_MSK_IAM"]), Default::Absent("none; needed with `SASL_…`"),
+        "SCRAM-SHA-512", Plain, CONNECTING;
+    KAFKA_SASL_USERNAME: "The user, for SCRAM and PLAIN.",
+        Rule::Words("any text"), Default::Absent("none"), "notifications", Plain, CONNECTING;
+    KAFKA_SASL_PASSWORD: "The user's password.",
+        Rule::Words("any text"), Default::Absent("none"), "…", Secret, CONNECTING;
+    KAFKA_CA_PEM: "Who signed the brokers' certificates, where that is nobody whom the system trusts.",
+        Rule::Words("certificates in PEM"), Default::Absent("the system's"), "-----BEGIN CERTIFICATE-----…", Secret, CONNECTING;
+    KAFKA_CERTIFICATE_PEM: "Our own certificate, with its chain, where the brokers ask for one (mTLS).",
+        Rule::Words("certificates in PEM"), Default::Absent("none"), "-----BEGIN CERTIFICATE-----…", Secret, CONNECTING;
+    KAFKA_KEY_PEM: "The key of our own certificate, without a password.",
+        Rule::Words("a private key in PEM"), Default::Absent("none"), "-----BEGIN PRIVATE KEY-----…", Secret, CONNECTING;
+    KAFKA_TOPIC_PARTITIONS: "Into how many partitions a new topic is cut: as many workers can read it side by side.",
+        Rule::Count { least: 1, most: 1000 }, Default::Value("12"), "24", Plain, &[Command::CreateTopics];
+    KAFKA_TOPIC_REPLICATION: "On how many brokers each partition of a new topic is. With 3 or more, 2 must have an event before it counts.",
+        Rule::Count { least: 1, most: 100 }, Default::Value("3"), "1", Plain, &[Command::CreateTopics];
+    KAFKA_TOPIC_RETENTION: "How long a new topic keeps an event. What was lost from it is still in the `due` index.",
+        time(MINUTE, Duration::from_secs(365 * 24 * 3600)), Default::Value("7d"), "1d", Plain, &[Command::CreateTopics];
     EMAIL_PROVIDER: "Who sends e-mail.",
         PROVIDER, PROVIDER_ABSENT, "webhook+https://mail.example/send", Secret, SENDING;
     SMS_PROVIDER: "Who sends SMS.",
@@ -166,6 +214,18 @@ settings! {
         PROVIDER, PROVIDER_ABSENT, "webhook+https://push.example/send", Secret, SENDING;
     WEBHOOK_SECRET: "The key by which webhook calls are signed (Standard Webhooks). Needed where a provider is a webhook.",
         Rule::Words("whsec_ and the key in Base64"), Default::Absent("none"), "whsec_…", Secret, SENDING;
+    EMAIL_CONCURRENCY: "How many attempts to send e-mail may be under way at once, in each process.",
+        CONCURRENCY, Default::Value("64"), "16", Plain, SENDING;
+    SMS_CONCURRENCY: "How many attempts to send SMS may be under way at once, in each process.",
+        CONCURRENCY, Default::Value("64"), "16", Plain, SENDING;
+    PUSH_CONCURRENCY: "How many attempts to send push messages may be under way at once, in each process.",
+        CONCURRENCY, Default::Value("64"), "200", Plain, SENDING;
+    PROVIDER_FAILURES: "After how many failed attempts in a row, of whatever notifications, a channel's provider is left alone for a while.",
+        Rule::Count { least: 1, most: 1_000_000 }, Default::Value("10"), "50", Plain, SENDING;
+    PROVIDER_PAUSE: "How long it is left alone first. Then one attempt tries it; each one that fails makes the next pause twice as long. Half of it is random.",
+        time(MILLISECOND, HOUR), Default::Value("10s"), "1m", Plain, SENDING;
+    PROVIDER_PAUSE_CAP: "The longest such pause, a provider's `Retry-After` included.",
+        time(MILLISECOND, DAY), Default::Value("5m"), "1h", Plain, SENDING;
     SEND_TIMEOUT: "How long a provider may take for one attempt.",
         time(MILLISECOND, Duration::from_secs(15 * 60)), Default::Value("5s"), "10s", Plain, SENDING;
     LEASE: "How long a claimed notification is its worker's; at least `SEND_TIMEOUT` + 3 × `CLOCK_SKEW`.",
@@ -188,12 +248,18 @@ settings! {
         time(MILLISECOND, HOUR), Default::Value("1s"), "5s", Plain, &[Command::Server, Command::Stack];
     LISTEN_ADDR: "Where HTTP is served. Port 0: any free one, printed.",
         Rule::Words("address:port, as in 127.0.0.1:8080 or [::1]:8080"), Default::Value("127.0.0.1:8080"),
-        "0.0.0.0:8080", Plain, &[Command::Server];
+        "0.0.0.0:8080", Plain, &[Command::Server, Command::Health];
+    MAX_REQUESTS_IN_FLIGHT: "How many requests are worked on at once; the next one is answered 503 at once. Health is not counted.",
+        Rule::Count { least: 1, most: 100_000 }, Default::Value("256"), "64", Plain, &[Command::Server];
+    MAX_CONNECTIONS: "How many connections are open at once. Beyond that, those are closed that have been without a request the longest.",
+        Rule::Count { least: 1, most: 1_000_000 }, Default::Value("1024"), "4096", Plain, &[Command::Server];
+    IDLE_TIMEOUT: "How long a connection may be without a request; longer than a load balancer in front keeps its own open.",
+        time(SECOND, HOUR), Default::Value("75s"), "5m", Plain, &[Command::Server];
     ALLOW_ANONYMOUS: "Whether it may be served beyond loopback without authentication.",
         Rule::OneOf(&["true", "false"]), Default::Value("false"), "true", Plain, &[Command::Server];
     STORE: "`embedded`: a DynamoDB in a file under `DATA_DIR`. `dynamodb`: by the AWS SDK's own endpoint and credentials.",
         Rule::OneOf(&["embedded", "dynamodb"]), Default::Value("embedded"), "dynamodb", Plain,
-        &[Command::Server, Command::CreateTable];
+        &[Command::Server, Command::Stack, Command::CreateTable];
     DATA_DIR: "Where the embedded store keeps its file. Read with `STORE=embedded` only.",
         Rule::Words("the path of a folder"), Default::Value("./data"), "/var/lib/notifications", Plain,
         &[Command::Server, Command::Stack, Command::CreateTable];
@@ -202,10 +268,10 @@ settings! {
         "http://127.0.0.1:9000", Plain, &[Command::Stack];
     LOG_FORMAT: "How log lines are written, to stderr.",
         Rule::OneOf(&["json", "text"]), Default::Absent("`text` where stderr is a terminal and this is no Lambda function, else `json`"),
-        "json", Plain, EVERY;
+        "json", Plain, WORKING;
     RUST_LOG: "How much our own crates log. Other crates never log below `warn`, whatever this says.",
         Rule::Words("off, error, warn, info, debug or trace, and target=level for parts, separated by commas"),
-        Default::Value("info"), "info,shared::store=debug", Plain, EVERY;
+        Default::Value("info"), "info,shared::store=debug", Plain, WORKING;
 }
 
 /// The table of `docs/settings.md`.
@@ -219,8 +285,8 @@ pub fn markdown() -> String {
             Default::Value(value) => format!("`{value}`"),
             Default::Absent(words) => words.to_owned(),
         };
-        let readers = if setting.used_by == EVERY {
-            "all".to_owned()
+        let readers = if setting.used_by == WORKING {
+            "all but server health".to_owned()
         } else {
             setting.used_by.iter().map(|command| command.as_str()).collect::<Vec<_>>().join(", ")
         };

@@ -5,6 +5,8 @@ use super::environment::fixed::Fixed;
 use super::table::{ALL, Command, Default, Rule, Sensitivity};
 use super::*;
 use crate::domain::Channel;
+use crate::events::Security;
+use crate::events::security::{Mechanism, Sasl, Tls};
 use crate::service::OnUnknown;
 use crate::telemetry::LogFormat;
 
@@ -19,6 +21,8 @@ fn read(command: Command, environment: &Fixed) -> Result<(), Faults> {
         Command::Server => ServerSettings::read(environment).map(drop),
         Command::Stack => StackSettings::read(environment).map(drop),
         Command::CreateTable => CreateTableSettings::read(environment).map(drop),
+        Command::CreateTopics => CreateTopicsSettings::read(environment).map(drop),
+        Command::Health => HealthSettings::read(environment).map(drop),
     }
 }
 
@@ -32,9 +36,12 @@ fn a_command_asks_for_the_settings_that_the_manual_says_it_reads() {
     for command in Command::ALL {
         let environment = Fixed::new([("EMAIL_PROVIDER", "dev:"), ("KAFKA_BOOTSTRAP_SERVERS", "a:1")]);
         assert_eq!(read(command, &environment), Ok(()), "{command:?}");
-        let mut said = BTreeSet::from(["AWS_LAMBDA_FUNCTION_NAME".to_owned()]);
+        let mut said = BTreeSet::new();
         for setting in ALL.iter().filter(|setting| setting.used_by.contains(&command)) {
             said.insert(setting.name.to_owned());
+            if setting.name == "LOG_FORMAT" {
+                said.insert("AWS_LAMBDA_FUNCTION_NAME".to_owned());
+            }
             said.extend(setting.file_twin());
         }
         assert_eq!(environment.asked.take(), said, "{command:?}");
@@ -54,6 +61,23 @@ fn every_default_and_example_and_bound_is_taken_and_what_lies_beyond_is_not() {
             if setting.name == "LEASE" {
                 environment.variables.insert("SEND_TIMEOUT".to_owned(), Ok("1ms".to_owned()));
                 environment.variables.insert("CLOCK_SKEW".to_owned(), Ok("0s".to_owned()));
+            }
+            let said = |name: &str, value: &str| (name.to_owned(), Ok(value.to_owned()));
+            if setting.name.starts_with("KAFKA_SASL_") || (setting.name == "KAFKA_SECURITY_PROTOCOL" && value.starts_with("SASL"))
+            {
+                let password =
+                    [said("KAFKA_SASL_MECHANISM", "PLAIN"), said("KAFKA_SASL_USERNAME", "u"), said("KAFKA_SASL_PASSWORD", "p")];
+                let iam = value == "AWS_MSK_IAM";
+                environment.variables.extend(password.into_iter().filter(|_| !iam));
+                environment.variables.extend([said("KAFKA_SECURITY_PROTOCOL", "SASL_SSL")]);
+            }
+            if setting.name.ends_with("_PEM") {
+                environment.variables.extend([said("KAFKA_SECURITY_PROTOCOL", "SSL")]);
+            }
+            match setting.name {
+                "KAFKA_CERTIFICATE_PEM" => environment.variables.extend([said("KAFKA_KEY_PEM", "-----BEGIN PRIVATE KEY-----")]),
+                "KAFKA_KEY_PEM" => environment.variables.extend([said("KAFKA_CERTIFICATE_PEM", "-----BEGIN CERTIFICATE-----")]),
+                _ => {}
             }
             let value = if value == "whsec_…" { SIGNED } else { value };
             environment.variables.insert(setting.name.to_owned(), Ok(value.to_owned()));
@@ -76,7 +100,10 @@ fn every_default_and_example_and_bound_is_taken_and_what_lies_beyond_is_not() {
                 (vec![least.to_string(), most.to_string()], vec![(least - 1).to_string(), (most + 1).to_string()])
             }
             Rule::OneOf(words) => {
-                (words.iter().map(|word| (*word).to_owned()).collect(), vec![words[0].to_uppercase(), " ".to_owned()])
+                // Letter case matters, whichever of the two is the right one.
+                let (upper, lower) = (words[0].to_uppercase(), words[0].to_lowercase());
+                let other_case = if upper == words[0] { lower } else { upper };
+                (words.iter().map(|word| (*word).to_owned()).collect(), vec![other_case, " ".to_owned()])
             }
             Rule::Words(_) => (vec![], vec![]),
         };
@@ -162,9 +189,10 @@ fn a_file_can_stand_in_for_a_secret_and_only_its_last_line_end_is_dropped() {
 fn a_secret_given_twice_is_a_fault_whichever_would_win() {
     for setting in ALL.iter().filter(|setting| setting.sensitivity == Sensitivity::Secret) {
         let twin = setting.file_twin().unwrap();
-        let environment =
-            Fixed::new([(setting.name, "dev:"), (&twin, "/run/s"), ("EMAIL_PROVIDER", "dev:")]).with_file("/run/s", "dev:");
-        assert_eq!(names(read(Command::Process, &environment)), [setting.name]);
+        let variables =
+            [(setting.name, "dev:"), (&twin, "/run/s"), ("EMAIL_PROVIDER", "dev:"), ("KAFKA_BOOTSTRAP_SERVERS", "a:1")];
+        let environment = Fixed::new(variables).with_file("/run/s", "dev:");
+        assert_eq!(names(read(setting.used_by[0], &environment)), [setting.name]);
     }
 }
 
@@ -240,6 +268,21 @@ fn kafka_follows_what_is_said_and_then_the_store() {
 }
 
 #[test]
+fn the_stack_brings_what_is_not_said() {
+    let stack = |environment: &Fixed| {
+        let settings = StackSettings::read(environment).unwrap();
+        (settings.store_kind, settings.kafka)
+    };
+    let (store, kafka) = stack(&Fixed::new([]));
+    assert!(matches!((&store, &kafka), (StoreKind::Embedded { .. }, KafkaChoice::Embedded { .. })), "{store:?} {kafka:?}");
+    let (store, kafka) = stack(&Fixed::new([("STORE", "dynamodb"), ("KAFKA_BOOTSTRAP_SERVERS", "a:1"), ("KAFKA_GROUP_ID", "g")]));
+    let KafkaChoice::External(settings) = kafka else { panic!("{kafka:?}") };
+    assert_eq!((store, settings.bootstrap_servers.as_str(), settings.group_id.as_str()), (StoreKind::DynamoDb, "a:1", "g"));
+    assert_eq!(stack(&Fixed::new([("STORE", "dynamodb")])).1, KafkaChoice::None);
+    assert_eq!(stack(&Fixed::new([("KAFKA_BOOTSTRAP_SERVERS", "none")])).1, KafkaChoice::None);
+}
+
+#[test]
 fn the_server_leaves_loopback_only_where_that_is_said() {
     let with = |addr: &str, allow: &str| read(Command::Server, &Fixed::new([("LISTEN_ADDR", addr), ("ALLOW_ANONYMOUS", allow)]));
     for loopback in ["127.0.0.1:0", "127.9.9.9:80", "[::1]:8080", "[::ffff:127.0.0.1]:80"] {
@@ -250,6 +293,13 @@ fn the_server_leaves_loopback_only_where_that_is_said() {
         assert_eq!(with(beyond, "true"), Ok(()), "{beyond}");
     }
     assert_eq!(names(with("localhost:8080", "yes")), ["LISTEN_ADDR", "ALLOW_ANONYMOUS"]);
+}
+
+#[test]
+fn health_asks_wherever_the_server_listens_but_not_at_any_free_port() {
+    let with = |addr: &str| read(Command::Health, &Fixed::new([("LISTEN_ADDR", addr)]));
+    assert_eq!(with("0.0.0.0:8080"), Ok(()));
+    assert_eq!(names(with("127.0.0.1:0")), ["LISTEN_ADDR"]);
 }
 
 #[test]
@@ -264,4 +314,59 @@ fn lines_are_json_unless_a_person_reads_them() {
     assert_eq!(format(Output::Terminal, [("AWS_LAMBDA_FUNCTION_NAME", "get")]), LogFormat::Json);
     assert_eq!(format(Output::Terminal, [("LOG_FORMAT", "json")]), LogFormat::Json);
     assert_eq!(format(Output::Elsewhere, [("LOG_FORMAT", "text")]), LogFormat::Text);
+}
+
+/// What `create` makes of these, besides what it always needs.
+fn secured(said: &[(&str, &str)]) -> Result<Security, Faults> {
+    let always = [("EMAIL_PROVIDER", "dev:"), ("KAFKA_BOOTSTRAP_SERVERS", "a:1")];
+    let mut environment = Fixed::new(always);
+    environment.variables.extend(said.iter().map(|(name, value)| ((*name).to_owned(), Ok((*value).to_owned()))));
+    CreateSettings::read(&environment).map(|settings| settings.kafka.unwrap().security)
+}
+
+#[test]
+fn kafka_is_spoken_to_as_its_protocol_says() {
+    assert_eq!(secured(&[]), Ok(Security::default()));
+    assert_eq!(secured(&[("KAFKA_SECURITY_PROTOCOL", "SSL")]), Ok(Security { tls: Some(Tls::default()), sasl: None }));
+    let iam = [("KAFKA_SECURITY_PROTOCOL", "SASL_SSL"), ("KAFKA_SASL_MECHANISM", "AWS_MSK_IAM")];
+    assert_eq!(secured(&iam), Ok(Security { tls: Some(Tls::default()), sasl: Some(Sasl::AwsMskIam) }));
+    let scram = [
+        ("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT"),
+        ("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512"),
+        ("KAFKA_SASL_USERNAME", "user"),
+        ("KAFKA_SASL_PASSWORD", "canary"),
+    ];
+    let security = secured(&scram).unwrap();
+    let password = Secret::new("canary".to_owned());
+    let sasl = Sasl::Password { mechanism: Mechanism::ScramSha512, username: "user".to_owned(), password };
+    assert_eq!(security, Security { tls: None, sasl: Some(sasl) });
+    assert!(!format!("{security:?}").contains("canary"), "{security:?}");
+}
+
+#[test]
+fn what_kafkas_protocol_lacks_or_does_not_use_is_a_fault() {
+    const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
+    const KEY: &str = "-----BEGIN PRIVATE KEY-----";
+    type Said = &'static [(&'static str, &'static str)];
+    let cases: [(Said, &[&str]); 8] = [
+        (&[("KAFKA_SECURITY_PROTOCOL", "SASL_SSL")], &["KAFKA_SASL_MECHANISM"]),
+        (
+            &[("KAFKA_SECURITY_PROTOCOL", "SASL_SSL"), ("KAFKA_SASL_MECHANISM", "PLAIN")],
+            &["KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"],
+        ),
+        (&[("KAFKA_SASL_MECHANISM", "PLAIN"), ("KAFKA_SASL_PASSWORD", "p")], &["KAFKA_SASL_MECHANISM", "KAFKA_SASL_PASSWORD"]),
+        (&[("KAFKA_SECURITY_PROTOCOL", "SASL_PLAINTEXT"), ("KAFKA_SASL_MECHANISM", "AWS_MSK_IAM")], &["KAFKA_SASL_MECHANISM"]),
+        (
+            &[("KAFKA_SECURITY_PROTOCOL", "SASL_SSL"), ("KAFKA_SASL_MECHANISM", "AWS_MSK_IAM"), ("KAFKA_SASL_PASSWORD", "p")],
+            &["KAFKA_SASL_PASSWORD"],
+        ),
+        (&[("KAFKA_CA_PEM", CERTIFICATE), ("KAFKA_KEY_PEM", KEY)], &["KAFKA_CA_PEM", "KAFKA_KEY_PEM"]),
+        (&[("KAFKA_SECURITY_PROTOCOL", "SSL"), ("KAFKA_CERTIFICATE_PEM", CERTIFICATE)], &["KAFKA_KEY_PEM"]),
+        (&[("KAFKA_SECURITY_PROTOCOL", "SSL"), ("KAFKA_CA_PEM", "canary")], &["KAFKA_CA_PEM"]),
+    ];
+    for (said, expected) in cases {
+        let faults = secured(said).unwrap_err();
+        assert!(!faults.to_string().contains("canary"), "{faults}");
+        assert_eq!(names(Err(faults)), expected, "{said:?}");
+    }
 }

@@ -9,16 +9,18 @@
 use std::time::Duration;
 
 use super::attempt::Detail;
-use super::{Action, Attempt, DueAt, ErrorCode, Notification, Status, Timestamp, Token};
+use super::{Action, Attempt, Channel, DueAt, ErrorCode, Notification, Status, Timestamp, Token};
 
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// Begin the next attempt. It allows `skew` for clocks that differ; who claimed early waits.
+    /// Begin the next attempt. It allows `skew` for clocks that differ; who claimed early waits. It asks for
+    /// the channel on which there is room for it, as an event's word for it may be wrong.
     Claim {
         now: Timestamp,
         skew: Duration,
         token: Token,
         lease_until: Timestamp,
+        channel: Channel,
     },
     /// Begin the next attempt in the place of a worker whose lease ran out; `attempts` records the
     /// attempt before as unknown, under the taker's token.
@@ -102,6 +104,7 @@ pub enum Guard {
     LeaseEndedBefore(Timestamp),
     AttemptIs(u32),
     DueAtIs(DueAt),
+    ChannelIs(Channel),
 }
 
 /// What is written to one attribute.
@@ -149,7 +152,10 @@ impl Change {
     pub fn guards(&self) -> Vec<Guard> {
         let mut guards = vec![Guard::StatusIn(self.action().from())];
         match self {
-            Self::Claim { now, skew, token, .. } => guards.extend(may_begin(*now, *skew, *token)),
+            Self::Claim { now, skew, token, channel, .. } => {
+                guards.extend(may_begin(*now, *skew, *token));
+                guards.push(Guard::ChannelIs(*channel));
+            }
             Self::TakeOver { now, skew, token, lost, .. } => {
                 guards.extend(may_begin(*now, *skew, *token));
                 guards.extend([Guard::LeaseEndedBefore(now.minus(*skew)), Guard::ClaimTokenIs(*lost)]);

@@ -128,6 +128,15 @@ fn parse_within(text: &str, left: usize, most: usize) -> Result<Json, Error> {
     }
 }
 
+/// A struct from the text of an object and of nothing else: what serde derives would also take a list of the
+/// struct's members.
+pub fn object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, serde_json::Error> {
+    if !text.trim_ascii_start().starts_with(b"{") {
+        return Err(serde::de::Error::custom("it is no object"));
+    }
+    serde_json::from_slice(text)
+}
+
 fn parse_text<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Error> {
     serde_json::from_str(text).map_err(|_malformed| Error::Malformed)
 }

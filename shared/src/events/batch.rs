@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use super::event::{self, Asked};
-use crate::domain::NotificationId;
+use crate::domain::json::object;
+use crate::domain::{Channel, NotificationId};
 
 #[derive(Debug, Error)]
 #[error("the event is no Kafka event: it has no records by partition")]
@@ -30,8 +31,9 @@ pub struct Place {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// `key` says what must stay in order: records of one key do.
-    Deliver { id: NotificationId, key: String, place: Place },
+    /// `key` says what must stay in order: records of one key do. `channel` is the event's word, by which room
+    /// is found before the notification is seen; the notification's own is what counts.
+    Deliver { id: NotificationId, channel: Channel, key: String, place: Place },
     /// Another type, kind or version, or a tombstone: someone else's.
     PassedOver,
     /// It says that it is ours and can't be read. `why` never repeats what it holds.
@@ -59,11 +61,11 @@ struct Offset {
 
 /// The records of the event, per partition in the order of the log.
 pub fn read(payload: &[u8]) -> Result<Vec<Record>, NotABatch> {
-    let envelope: Envelope = serde_json::from_slice(payload).map_err(|source| NotABatch { source })?;
+    let envelope: Envelope = object(payload).map_err(|source| NotABatch { source })?;
     let mut records = Vec::new();
     for (partition, raws) in envelope.records {
         for raw in raws {
-            let offset = serde_json::from_str::<Offset>(raw.get()).ok().map(|o| o.offset);
+            let offset = object::<Offset>(raw.get().as_bytes()).ok().map(|o| o.offset);
             records.push(record(&raw, Place { partition: partition.clone(), offset }));
         }
     }
@@ -71,7 +73,7 @@ pub fn read(payload: &[u8]) -> Result<Vec<Record>, NotABatch> {
 }
 
 fn record(raw: &RawValue, place: Place) -> Record {
-    let Ok(wire) = serde_json::from_str::<Wire>(raw.get()) else {
+    let Ok(wire) = object::<Wire>(raw.get().as_bytes()) else {
         return Record::Poison { place, why: "the record has not the shape of Lambda's Kafka event" };
     };
     if wire.header("ce_type").as_deref() != Some(event::TYPE.as_bytes()) {
@@ -80,10 +82,10 @@ fn record(raw: &RawValue, place: Place) -> Record {
     let Some(value) = &wire.value else { return Record::PassedOver };
     let Ok(value) = STANDARD.decode(value) else { return Record::Poison { place, why: "the value is not base64" } };
     match event::read(&value) {
-        Ok(Asked::Deliver(id)) => {
+        Ok(Asked::Deliver { id, channel }) => {
             // Without a key there is no order to keep but that of the notification itself.
             let key = wire.key.unwrap_or_else(|| id.to_string());
-            Record::Deliver { id, key, place }
+            Record::Deliver { id, channel, key, place }
         }
         Ok(Asked::Foreign) => Record::PassedOver,
         Err(invalid) => Record::Poison { place, why: invalid.0 },
@@ -95,6 +97,6 @@ impl Wire {
         let raw = self.headers.iter().find_map(|header| header.get(name))?;
         // The bytes come as numbers, signed or not.
         let bytes: Vec<i16> = serde_json::from_str(raw.get()).ok()?;
-        bytes.iter().map(|b| u8::try_from(b & 0xff).ok()).collect()
+        bytes.into_iter().map(|b| u8::try_from(b).or_else(|_negative| i8::try_from(b).map(i8::cast_unsigned)).ok()).collect()
     }
 }

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::idempotency::{first_16, hash_parts};
+use crate::domain::json::object;
 use crate::domain::{Channel, Invalid, Notification, NotificationId, Timestamp};
 
 pub const TYPE: &str = "notification.due";
@@ -37,7 +38,10 @@ struct Value {
 /// What a record's value asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
-    Deliver(NotificationId),
+    Deliver {
+        id: NotificationId,
+        channel: Channel,
+    },
     /// An unknown kind or a newer version: someone else's.
     Foreign,
 }
@@ -88,11 +92,10 @@ pub fn read(value: &[u8]) -> Result<Asked, Invalid> {
         kind: String,
     }
     const SHAPE: Invalid = Invalid(r#"the value is not {"v": 1, "kind": "notification", "id", "channel"}"#);
-    let envelope: Envelope = serde_json::from_slice(value).map_err(|_malformed| SHAPE)?;
+    let envelope: Envelope = object(value).map_err(|_malformed| SHAPE)?;
     if envelope.v != VALUE_VERSION || envelope.kind != KIND {
         return Ok(Asked::Foreign);
     }
-    let value: Value = serde_json::from_slice(value).map_err(|_malformed| SHAPE)?;
-    Channel::parse(&value.channel)?;
-    Ok(Asked::Deliver(NotificationId::parse(&value.id)?))
+    let value: Value = object(value).map_err(|_malformed| SHAPE)?;
+    Ok(Asked::Deliver { channel: Channel::parse(&value.channel)?, id: NotificationId::parse(&value.id)? })
 }

@@ -5,6 +5,7 @@ pub mod event;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod outbox;
+pub mod security;
 
 use std::time::Duration;
 
@@ -13,12 +14,14 @@ use thiserror::Error;
 
 pub use event::Event;
 pub use outbox::{Mode, Outbox};
+pub use security::Security;
 
 /// Where the events go, and who reads them. Absent as a whole in sync mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KafkaSettings {
     /// `host:port`, several of them separated by commas.
     pub bootstrap_servers: String,
+    pub security: Security,
     pub topic: String,
     pub group_id: String,
     /// How long one event may take; after that its notification is processed at once.

@@ -20,7 +20,9 @@ pub const MEDIA_TYPE: &str = "application/problem+json";
 const TYPE_BASE: &str = "https://notifications.invalid/problems/";
 
 /// When a client should ask again, in seconds. Longer than a throttled table or a restart mostly takes.
-const RETRY_AFTER_SECONDS: &str = "5";
+const STORE_RETRY_AFTER: &str = "5";
+/// Places come free all the time: the shortest that the header can say.
+const OVERLOAD_RETRY_AFTER: &str = "1";
 
 /// The kinds of problems: what is the same each time one of them happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,11 +40,12 @@ pub enum Kind {
     UnsupportedMediaType,
     IdempotencyKeyReused,
     Internal,
+    Overloaded,
     StoreUnavailable,
 }
 
 impl Kind {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::MalformedJson,
         Self::InvalidRequest,
         Self::ChannelOff,
@@ -56,6 +59,7 @@ impl Kind {
         Self::UnsupportedMediaType,
         Self::IdempotencyKeyReused,
         Self::Internal,
+        Self::Overloaded,
         Self::StoreUnavailable,
     ];
 
@@ -76,6 +80,7 @@ impl Kind {
             Self::UnsupportedMediaType => "unsupported-media-type",
             Self::IdempotencyKeyReused => "idempotency-key-reused",
             Self::Internal => "internal",
+            Self::Overloaded => "overloaded",
             Self::StoreUnavailable => "store-unavailable",
         }
     }
@@ -92,7 +97,7 @@ impl Kind {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded | Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -112,6 +117,7 @@ impl Kind {
             Self::UnsupportedMediaType => "The media type is not supported",
             Self::IdempotencyKeyReused => "The idempotency key belongs to another request",
             Self::Internal => "Something failed on our side",
+            Self::Overloaded => "Too many requests are under way",
             Self::StoreUnavailable => "The store is not available",
         }
     }
@@ -150,6 +156,8 @@ pub enum Problem {
     UnsupportedMediaType,
     IdempotencyKeyReused,
     Internal,
+    /// Nothing was begun.
+    Overloaded,
     StoreUnavailable,
 }
 
@@ -214,6 +222,7 @@ impl Problem {
             Self::UnsupportedMediaType => Kind::UnsupportedMediaType,
             Self::IdempotencyKeyReused => Kind::IdempotencyKeyReused,
             Self::Internal => Kind::Internal,
+            Self::Overloaded => Kind::Overloaded,
             Self::StoreUnavailable => Kind::StoreUnavailable,
         }
     }
@@ -236,6 +245,7 @@ impl Problem {
             Self::UnsupportedMediaType => "The body must be sent as application/json.".to_owned(),
             Self::IdempotencyKeyReused => "Another request was accepted under this idempotency key.".to_owned(),
             Self::Internal => "The log holds the reason under this request id.".to_owned(),
+            Self::Overloaded => "Nothing was begun; the same request may work in a moment.".to_owned(),
             Self::StoreUnavailable => "The store did not answer in time; the same request may work later.".to_owned(),
         }
     }
@@ -269,7 +279,10 @@ impl Problem {
                 }
             }
             Self::StoreUnavailable => {
-                headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+                headers.insert(RETRY_AFTER, HeaderValue::from_static(STORE_RETRY_AFTER));
+            }
+            Self::Overloaded => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static(OVERLOAD_RETRY_AFTER));
             }
             Self::MalformedJson
             | Self::ChannelOff { .. }

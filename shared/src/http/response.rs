@@ -13,9 +13,10 @@ use utoipa::ToSchema;
 
 use super::openapi::schema;
 use super::{Problem, cursor, routes};
-use crate::domain::{Attempt, Notification, NotificationId, Status};
+use crate::channels::lane::Condition;
+use crate::domain::{Attempt, Notification, NotificationId, Status, Timestamp};
 use crate::events::Mode;
-use crate::service::create::Readiness;
+use crate::service::create::{LaneReadiness, Readiness};
 use crate::store::Page;
 
 /// A notification as a list shows it: all but `data` and `attempts`.
@@ -169,6 +170,25 @@ pub struct ChecksView {
     pub store: CheckView,
     /// Kafka away is not "not ready".
     pub kafka: CheckView,
+    /// By channel, for each that is on, as the answering process finds it. None of it is "not ready": what can't
+    /// be sent now is accepted and waits.
+    pub providers: BTreeMap<String, ProviderCheckView>,
+}
+
+/// How attempts go on a channel at present.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ProviderCheck)]
+pub struct ProviderCheckView {
+    pub provider: String,
+    /// `full`: as many attempts are under way as may be. `left-alone`: it failed again and again, and no attempt
+    /// is made for a while. What is due waits then, and counts no attempt.
+    #[schema(schema_with = schema::provider_check)]
+    pub status: &'static str,
+    /// When it is tried again, at the earliest; while it is left alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = "date-time")]
+    pub until: Option<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -260,7 +280,20 @@ impl From<&Readiness> for ReadinessView {
             Ok(()) => ("ready", up()),
             Err(reason) => ("not-ready", down(reason)),
         };
-        Self { status, mode, reason, checks: ChecksView { store, kafka } }
+        let of_lane = |lane: &LaneReadiness| (lane.channel.as_str().to_owned(), ProviderCheckView::of(lane, readiness.now));
+        let providers = readiness.lanes.iter().map(of_lane).collect();
+        Self { status, mode, reason, checks: ChecksView { store, kafka, providers } }
+    }
+}
+
+impl ProviderCheckView {
+    fn of(lane: &LaneReadiness, now: Timestamp) -> Self {
+        let (status, until) = match lane.condition {
+            Condition::Clear => ("up", None),
+            Condition::Full => ("full", None),
+            Condition::LeftAlone { yet } => ("left-alone", Some(now.plus(yet).to_string())),
+        };
+        Self { provider: lane.provider.to_owned(), status, until }
     }
 }
 

@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::deliver::{Delivery, Worker};
 use super::{Budget, Error};
+use crate::channels::lane::Condition;
 use crate::domain::notification::Birth;
-use crate::domain::{Change, DueAt, NewNotification, Notification, NotificationId, Status, Tenant};
+use crate::domain::{Change, Channel, DueAt, NewNotification, Notification, NotificationId, Status, Tenant, Timestamp};
 use crate::events::outbox::Handed;
 use crate::events::{Event, Mode, Outbox};
 use crate::store::{Applied, Created};
@@ -55,11 +56,22 @@ pub struct Readiness {
     pub mode: Mode,
     /// Why the store can't be used.
     pub store: Result<(), String>,
+    /// Of the channels that are on, as this process finds their providers.
+    pub lanes: Vec<LaneReadiness>,
+    pub now: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneReadiness {
+    pub channel: Channel,
+    pub provider: &'static str,
+    pub condition: Condition,
 }
 
 impl Create {
     pub async fn create(&self, new: NewNotification, budget: &Budget) -> Result<Creation, Error> {
         let notification = self.born(new);
+        crate::crash_point!(BeforePut);
         match budget.bound(self.worker.store.create(&notification)).await? {
             Created::Existing(first) if first.fingerprint == notification.fingerprint => Ok(Creation::Replayed(first)),
             Created::Existing(_) => Ok(Creation::KeyReused),
@@ -111,7 +123,10 @@ impl Create {
 
     pub async fn readiness(&self, budget: &Budget) -> Readiness {
         let store = budget.bound(self.worker.store.check()).await.map_err(|error| error.to_string());
-        Readiness { mode: self.outbox.mode(), store }
+        let lanes = self.worker.providers.lanes().iter().filter_map(|lane| {
+            Some(LaneReadiness { channel: lane.channel(), provider: lane.name()?, condition: lane.condition() })
+        });
+        Readiness { mode: self.outbox.mode(), store, lanes: lanes.collect(), now: self.worker.clock.now() }
     }
 
     fn born(&self, new: NewNotification) -> Notification {
@@ -134,6 +149,7 @@ impl Create {
     /// Brings a stored notification to its worker: by Kafka, or here and now where Kafka does not take it.
     /// The promise is given already: whatever fails from here on, `due` has it.
     async fn set_off(&self, n: Box<Notification>, budget: &Budget) -> Result<SetOff, Error> {
+        crate::crash_point!(AfterPut);
         let now = self.worker.clock.now();
         // What was due when it was written is due: a clock that was set back since must not leave it to redrive.
         if n.status.is_final() || n.not_before > now.max(n.updated_at) {
@@ -143,10 +159,11 @@ impl Create {
         let handed = timeout_at(budget.deadline, self.outbox.hand_over(&Event::due(&n, now))).await;
         match handed.unwrap_or(Handed::NotPublished) {
             Handed::Published => Ok(SetOff::InBackground(n)),
-            Handed::NotPublished => match self.worker.deliver(n.id, budget).await {
+            // A client doesn't wait for other clients' attempts: without room at once it is left to `due`.
+            Handed::NotPublished => match self.worker.deliver(n.id, n.channel, Instant::now(), budget).await {
                 Ok(Delivery::Attempted(after) | Delivery::Ended(after)) => Ok(SetOff::AtOnce(after)),
                 Ok(Delivery::Left(now) | Delivery::Unfinished(now)) => Ok(SetOff::InBackground(now)),
-                Ok(Delivery::NotBegun) => Ok(SetOff::InBackground(n)),
+                Ok(Delivery::NotBegun | Delivery::Full | Delivery::LeftAlone) => Ok(SetOff::InBackground(n)),
                 Ok(Delivery::Missing | Delivery::Foreign) => Err(Error::Foreign),
                 Err(error) => {
                     tracing::warn!(notification.id = %n.id, %error, "stored, but not claimed: redrive will bring it");

@@ -1,5 +1,8 @@
-//! One attempt: claim → send → finish. Used by `process` for an event, by `create` and `retry` where
+//! One attempt: room → claim → send → finish. Used by `process` for an event, by `create` and `retry` where
 //! there is no Kafka, and by redrive where Kafka did not help.
+//!
+//! Room at the provider comes first ([`crate::channels::lane`]): what waits for it is unclaimed, counts no
+//! attempt, and is brought back by `due`.
 //!
 //! What may happen twice, and where a crash may fall:
 //! - before the claim: nothing happened; `due` brings the notification back.
@@ -19,6 +22,7 @@ use futures::FutureExt;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{Budget, OnUnknown, Policy};
+use crate::channels::lane::{Permit, Turn};
 use crate::channels::registry::Providers;
 use crate::channels::{Message, Sent};
 use crate::clock::Clock;
@@ -51,6 +55,10 @@ pub enum Delivery {
     Unfinished(Box<Notification>),
     /// Too little time was left, or the process is stopping.
     NotBegun,
+    /// As many attempts are under way on its channel as may be: not claimed.
+    Full,
+    /// Its provider is left alone for a while: not claimed.
+    LeftAlone,
     Missing,
     Foreign,
 }
@@ -59,36 +67,72 @@ pub enum Delivery {
 struct Held {
     notification: Box<Notification>,
     token: Token,
+    /// Kept until the attempt is recorded.
+    permit: Permit,
     /// Started before the claim was asked for, so that it never says more lease than there is.
     since: Instant,
 }
 
 impl Worker {
-    /// Claims and attempts; what can't be claimed is taken over, expired or given up where that is due.
-    /// An error means that the first write did not reach the store.
-    pub async fn deliver(&self, id: NotificationId, budget: &Budget) -> Result<Delivery, store::Error> {
-        if !budget.allows_claim(self.policy.send_timeout) {
-            return Ok(Delivery::NotBegun);
-        }
-        let since = Instant::now();
-        let now = self.clock.now();
-        let token = self.random.token();
-        let claim = Change::Claim { now, skew: self.policy.clock_skew, token, lease_until: now.plus(self.policy.lease) };
-        match budget.bound(self.store.apply(id, &claim)).await? {
-            Applied::Done(notification) => Ok(self.attempt(Held { notification, token, since }, budget).await),
-            Applied::Refused(seen) => self.resolve(seen, budget).await,
-            Applied::Missing => Ok(Delivery::Missing),
-            Applied::Foreign => Ok(Delivery::Foreign),
+    /// Claims and attempts; what can't be claimed is taken over, expired or given up where that is due. For
+    /// room it waits until `patience` at most. An error means that the first write did not reach the store.
+    pub async fn deliver(
+        &self,
+        id: NotificationId,
+        mut channel: Channel,
+        patience: Instant,
+        budget: &Budget,
+    ) -> Result<Delivery, store::Error> {
+        loop {
+            let permit = match self.room(channel, patience, budget).await {
+                Ok(permit) => permit,
+                Err(not_begun) => return Ok(not_begun),
+            };
+            crate::crash_point!(BeforeClaim);
+            let since = Instant::now();
+            let now = self.clock.now();
+            let (token, lease_until) = (self.random.token(), now.plus(self.policy.lease));
+            let claim = Change::Claim { now, skew: self.policy.clock_skew, token, lease_until, channel };
+            return match budget.bound(self.store.apply(id, &claim)).await? {
+                Applied::Done(notification) => Ok(self.attempt(Held { notification, token, permit, since }, budget).await),
+                Applied::Refused(seen) if seen.channel != channel => {
+                    // An event said so. The notification's own word never changes: this happens once.
+                    channel = seen.channel;
+                    continue;
+                }
+                Applied::Refused(seen) => self.resolve(seen, Some(permit), patience, budget).await,
+                Applied::Missing => Ok(Delivery::Missing),
+                Applied::Foreign => Ok(Delivery::Foreign),
+            };
         }
     }
 
-    /// As [`Self::deliver`], for a notification that was seen just now.
+    /// As [`Self::deliver`], for a notification that was seen just now; it waits for nothing.
     pub async fn advance(&self, seen: Box<Notification>, budget: &Budget) -> Result<Delivery, store::Error> {
         match self.step(&seen) {
-            Step::Claim => self.deliver(seen.id, budget).await,
+            Step::Claim => self.deliver(seen.id, seen.channel, Instant::now(), budget).await,
             Step::TakeOver { .. } | Step::GiveUp { .. } | Step::Expire | Step::Held | Step::Wait | Step::Nothing => {
-                self.resolve(seen, budget).await
+                self.resolve(seen, None, Instant::now(), budget).await
             }
+        }
+    }
+
+    /// Room for an attempt, or why none may begin.
+    async fn room(&self, channel: Channel, patience: Instant, budget: &Budget) -> Result<Permit, Delivery> {
+        let send_timeout = self.policy.send_timeout;
+        if !budget.allows_claim(send_timeout) {
+            return Err(Delivery::NotBegun);
+        }
+        let turn = tokio::select! {
+            biased;
+            turn = self.providers.lane(channel).enter(patience.min(budget.last_claim(send_timeout))) => turn,
+            () = budget.stop.cancelled() => return Err(Delivery::NotBegun),
+        };
+        match turn {
+            Turn::Go(permit) if budget.allows_claim(send_timeout) => Ok(permit),
+            Turn::Go(_too_late) => Err(Delivery::NotBegun),
+            Turn::Full => Err(Delivery::Full),
+            Turn::LeftAlone => Err(Delivery::LeftAlone),
         }
     }
 
@@ -98,11 +142,26 @@ impl Worker {
     }
 
     /// What can be done for a notification that can't simply be claimed.
-    async fn resolve(&self, seen: Box<Notification>, budget: &Budget) -> Result<Delivery, store::Error> {
+    async fn resolve(
+        &self,
+        seen: Box<Notification>,
+        permit: Option<Permit>,
+        patience: Instant,
+        budget: &Budget,
+    ) -> Result<Delivery, store::Error> {
         match self.step(&seen) {
             // A claim was refused just now and could be made now: somebody else is at it.
             Step::Claim | Step::Held | Step::Wait | Step::Nothing => Ok(Delivery::Left(seen)),
-            Step::TakeOver { lost } => self.take_over(seen, lost, budget).await,
+            Step::TakeOver { lost } => {
+                let room = match permit {
+                    Some(permit) => Ok(permit),
+                    None => self.room(seen.channel, patience, budget).await,
+                };
+                match room {
+                    Ok(permit) => self.take_over(seen, lost, permit, budget).await,
+                    Err(not_begun) => Ok(not_begun),
+                }
+            }
             Step::GiveUp { lost, reason } => self.give_up(&seen, lost, reason, budget).await,
             Step::Expire => {
                 let now = self.clock.now();
@@ -111,7 +170,13 @@ impl Worker {
         }
     }
 
-    async fn take_over(&self, seen: Box<Notification>, lost: Token, budget: &Budget) -> Result<Delivery, store::Error> {
+    async fn take_over(
+        &self,
+        seen: Box<Notification>,
+        lost: Token,
+        permit: Permit,
+        budget: &Budget,
+    ) -> Result<Delivery, store::Error> {
         if !budget.allows_claim(self.policy.send_timeout) {
             return Ok(Delivery::NotBegun);
         }
@@ -128,8 +193,9 @@ impl Worker {
         };
         match budget.bound(self.store.apply(seen.id, &change)).await? {
             Applied::Done(notification) => {
+                crate::crash_point!(AfterTakeOver);
                 tracing::warn!(notification.id = %notification.id, attempt.number = seen.attempt, "took over from a lost worker");
-                Ok(self.attempt(Held { notification, token, since }, budget).await)
+                Ok(self.attempt(Held { notification, token, permit, since }, budget).await)
             }
             Applied::Refused(seen) => Ok(Delivery::Left(seen)),
             Applied::Missing => Ok(Delivery::Missing),
@@ -156,6 +222,7 @@ impl Worker {
     }
 
     async fn attempt(&self, held: Held, budget: &Budget) -> Delivery {
+        crate::crash_point!(AfterClaim);
         // Who claimed within the skew waits: nothing is sent before its time. The claim allowed for no more
         // than the skew, so a clock that was set back since must not make the wait any longer.
         let wait = self.clock.now().until(held.notification.not_before).min(self.policy.clock_skew);
@@ -172,6 +239,7 @@ impl Worker {
         } else {
             self.send(&held, started_at, budget).await
         };
+        crate::crash_point!(AfterSend);
         let finish = self.finish_of(&held, started_at, provider, sent);
         self.finish(held, &finish, budget).await
     }
@@ -202,12 +270,14 @@ impl Worker {
             traceparent: n.traceparent.clone(),
         };
         let sending = AssertUnwindSafe(provider.send(&message)).catch_unwind();
-        match timeout(self.policy.send_timeout, sending).await {
+        let sent = match timeout(self.policy.send_timeout, sending).await {
             Ok(Ok(sent)) => sent,
             // The request may have gone out before the panic.
             Ok(Err(_panic)) => Sent::Unknown { code: ErrorCode::WorkerPanicked, detail: None },
             Err(_elapsed) => Sent::Unknown { code: ErrorCode::Timeout, detail: None },
-        }
+        };
+        held.permit.answered(&sent, &*self.random);
+        sent
     }
 
     fn finish_of(&self, held: &Held, started_at: Timestamp, provider: Option<String>, sent: Sent) -> Change {
@@ -257,13 +327,16 @@ impl Worker {
     }
 
     /// Repeats until it is answered or time is up, past the lease too: the finish holds as long as nobody
-    /// took over, and is refused if someone did.
+    /// took over, and is refused if someone did. Who was frozen past all time still tries: what it knows
+    /// would else become an unknown, and be sent again.
     async fn finish(&self, held: Held, finish: &Change, budget: &Budget) -> Delivery {
         let id = held.notification.id;
         let mut pause = Duration::from_millis(50);
+        let deadline = budget.deadline.max(Instant::now() + Budget::BESIDE_SEND);
         loop {
-            match timeout_at(budget.deadline, self.store.apply(id, finish)).await {
+            match timeout_at(deadline, self.store.apply(id, finish)).await {
                 Ok(Ok(Applied::Done(finished))) => {
+                    crate::crash_point!(AfterFinish);
                     log_attempt(&finished);
                     return Delivery::Attempted(finished);
                 }

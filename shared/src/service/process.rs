@@ -1,5 +1,7 @@
 //! A batch of events: each claim → send → finish. No record ever blocks its partition: what failed, was
-//! not begun in time, or is poison is done for Kafka, because `due` has the truth.
+//! not begun in time, or is poison is done for Kafka, because `due` has the truth. So is what its provider has
+//! no room for, or is left alone with: a slow provider costs a batch `SEND_TIMEOUT` of waiting and what it
+//! has begun by then, and is then left to redrive for a while, so that others are not held up again.
 //!
 //! The same event may come any number of times: the claim decides.
 
@@ -10,15 +12,17 @@ use std::sync::Arc;
 use futures::{FutureExt, StreamExt, stream};
 use serde::Serialize;
 use thiserror::Error;
+use tokio::time::Instant;
 
 use super::Budget;
 use super::deliver::{Delivery, Worker};
-use crate::domain::NotificationId;
+use crate::domain::{Channel, NotificationId};
 use crate::events::batch::Record;
 use crate::store;
 
-/// How many keys are worked on side by side.
-const SIDE_BY_SIDE: usize = 32;
+/// How many keys are looked at side by side: more than a usual batch has, as those that wait for one provider
+/// must not keep others from theirs. How many are *attempted* at once is for the lanes to say.
+const SIDE_BY_SIDE: usize = 1_000;
 
 #[derive(Debug)]
 pub struct Process {
@@ -35,6 +39,8 @@ pub struct Report {
     pub left: u32,
     /// No time was left to begin, or the process is stopping.
     pub not_begun: u32,
+    /// Their provider is left alone, or too slow for all of them: not claimed.
+    pub waiting: u32,
     /// The claim did not reach the store.
     pub failed: u32,
     pub passed_over: u32,
@@ -52,10 +58,12 @@ pub struct NothingReached {
 impl Process {
     pub async fn run(&self, records: Vec<Record>, budget: &Budget) -> Result<Report, NothingReached> {
         let mut report = Report::default();
-        let mut by_key: BTreeMap<String, Vec<NotificationId>> = BTreeMap::new();
+        let mut by_key: BTreeMap<String, Vec<(NotificationId, Channel)>> = BTreeMap::new();
+        // Long enough for an attempt that was there before to end, and no longer: a batch holds up the next one.
+        let patience = Instant::now() + self.worker.policy.send_timeout;
         for record in records {
             match record {
-                Record::Deliver { id, key, .. } => by_key.entry(key).or_default().push(id),
+                Record::Deliver { id, channel, key, .. } => by_key.entry(key).or_default().push((id, channel)),
                 Record::PassedOver => report.passed_over += 1,
                 Record::Poison { place, why } => {
                     tracing::error!(partition = place.partition, offset = place.offset, why, "poison: passed over");
@@ -63,7 +71,8 @@ impl Process {
                 }
             }
         }
-        let counts = stream::iter(by_key.into_values()).map(|ids| self.in_order(ids, budget)).buffer_unordered(SIDE_BY_SIDE);
+        let in_order = |(key, asked)| self.in_order(key, asked, patience, budget);
+        let counts = stream::iter(by_key).map(in_order).buffer_unordered(SIDE_BY_SIDE);
         let report = counts.fold(report, |sum, one| async move { sum.plus(one) }).await;
         let reached = report.attempted + report.left;
         if reached == 0 && report.failed + report.not_begun > 0 {
@@ -72,14 +81,32 @@ impl Process {
         Ok(report)
     }
 
-    async fn in_order(&self, ids: Vec<NotificationId>, budget: &Budget) -> Report {
+    async fn in_order(&self, key: String, asked: Vec<(NotificationId, Channel)>, patience: Instant, budget: &Budget) -> Report {
         let mut report = Report::default();
-        for id in ids {
+        // By then `due` has brought on whatever is left undone here.
+        let caught_up = || Instant::now() + self.worker.policy.due_guard;
+        for (id, channel) in asked {
+            let lane = self.worker.providers.lane(channel);
+            if lane.is_behind_for(&key) {
+                report.waiting += 1;
+                continue;
+            }
             // A panic costs its own record and no other; its lease runs out.
-            match AssertUnwindSafe(self.worker.deliver(id, budget)).catch_unwind().await {
+            match AssertUnwindSafe(self.worker.deliver(id, channel, patience, budget)).catch_unwind().await {
                 Ok(Ok(Delivery::Attempted(_) | Delivery::Ended(_) | Delivery::Unfinished(_))) => report.attempted += 1,
                 Ok(Ok(Delivery::Left(_))) => report.left += 1,
-                Ok(Ok(Delivery::NotBegun)) => report.not_begun += 1,
+                Ok(Ok(Delivery::NotBegun)) => {
+                    // The time went by with this user's own attempts: the next batch is for others.
+                    if report.attempted > 0 {
+                        lane.user_falls_behind(key.clone(), caught_up());
+                    }
+                    report.not_begun += 1;
+                }
+                Ok(Ok(Delivery::Full)) => {
+                    lane.fall_behind(caught_up());
+                    report.waiting += 1;
+                }
+                Ok(Ok(Delivery::LeftAlone)) => report.waiting += 1,
                 Ok(Ok(Delivery::Missing)) => {
                     tracing::warn!(notification.id = %id, "an event names a notification that is not there");
                     report.left += 1;
@@ -113,6 +140,7 @@ impl Report {
             attempted: self.attempted + other.attempted,
             left: self.left + other.left,
             not_begun: self.not_begun + other.not_begun,
+            waiting: self.waiting + other.waiting,
             failed: self.failed + other.failed,
             passed_over: self.passed_over + other.passed_over,
             poison: self.poison + other.poison,

@@ -5,9 +5,11 @@
 //! notification, which comes back at its new due time; the other way round, a crash would repeat events
 //! without end. Overlapping runs are harmless: of two that see the same due time, one re-arm holds.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::stream::FuturesUnordered;
 use futures::{StreamExt, stream};
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until};
@@ -15,18 +17,24 @@ use tokio::time::{Instant, sleep_until};
 use super::Budget;
 use super::deliver::{Delivery, Worker};
 use crate::domain::step::Step;
-use crate::domain::{Change, DueAt, DueShard, Notification, Timestamp};
+use crate::domain::{Change, Channel, DueAt, DueShard, Notification, NotificationId, Timestamp};
 use crate::events::outbox::Handed;
 use crate::events::{Event, Outbox};
-use crate::store::{self, Applied, Due};
+use crate::store::{Applied, Due};
 
 /// How many due ones of a shard are read at once, and how many of them are worked on side by side.
 const PAGE: u32 = 100;
 const SIDE_BY_SIDE: usize = 8;
+/// How many of them it works on itself at once: a page's.
+const SHARE: usize = 100;
 /// From this redrive of an attempt on, events have not helped: redrive does the work itself.
 const BY_ITSELF: u32 = 3;
+/// The guard of that one and all that follow, in times of `DUE_GUARD`.
+const LAST_GUARD: u32 = 10;
 /// Between two passes that found the same work undone (a lagging index, a store that is away).
 const BREATH: Duration = Duration::from_millis(100);
+/// How often a shard is looked at while it waits for others to end.
+const LOOK: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub struct Redrive {
@@ -46,6 +54,8 @@ pub struct Report {
     pub passed: u32,
     /// Re-armed, and then not brought on: it comes again after its guard.
     pub put_off: u32,
+    /// Their provider is left alone or has no room: they come again when it is their turn.
+    pub waiting: u32,
     /// Due and not done: the store failed, or no time was left.
     pub left: u32,
 }
@@ -55,58 +65,89 @@ enum Done {
     Processed,
     Passed,
     PutOff,
+    Waiting,
     Left,
 }
 
+/// A due one after its re-arm, which redrive has to bring on itself.
+struct Armed {
+    notification: Box<Notification>,
+    /// As the re-arm left it.
+    due_at: DueAt,
+    redriven_before: u32,
+}
+
+/// One look at one shard, from its beginning to what is not due yet.
 #[derive(Clone, Copy, Default)]
 struct Pass {
     report: Report,
     /// The soonest that is not due yet.
     next: Option<Timestamp>,
-    /// Shards that could not be read to their end.
-    unread: u32,
+    /// It could not be read to its end.
+    unread: bool,
+}
+
+/// A shard between two passes.
+struct Rest {
+    shard: DueShard,
+    wake: Instant,
+    /// The run goes on for it. If not, it is looked at only as long as another shard keeps the run going.
+    awaited: bool,
 }
 
 impl Redrive {
-    /// Works until nothing is due or the budget ends; waits for what becomes due before `idle_until`.
+    /// Works until nothing is due or the budget ends; waits for what becomes due before `idle_until`. Each shard
+    /// goes on by itself, and while one of them is at work (throttled, or busy with something slow), the
+    /// others look again for what has become due meanwhile: none is held up by another.
     pub async fn run(&self, budget: &Budget, idle_until: Instant) -> Report {
-        let mut total = Report::default();
-        loop {
-            let pass = self.pass(budget).await;
-            total = total.plus(pass.report);
-            let progress = pass.report.published + pass.report.processed > 0;
-            let over = budget.stop.is_cancelled() || !budget.allows_claim(self.worker.policy.send_timeout);
-            let next = match pass.next {
-                // There may be more already: look again at once.
-                _ if progress => Some(Duration::ZERO),
-                _ if pass.report.left > 0 => Some(BREATH),
-                Some(at) => Some(self.worker.clock.now().until(at)),
-                None => None,
-            };
-            let wake = next.map(|wait| Instant::now() + wait).filter(|wake| *wake < idle_until || progress);
-            let last = budget.last_claim(self.worker.policy.send_timeout);
-            let Some(wake) = wake.filter(|wake| !over && *wake < last) else {
-                // What a later pass took up is not left.
-                total.left = pass.report.left;
-                log(total);
-                return total;
-            };
+        let last = budget.last_claim(self.worker.policy.send_timeout);
+        let pass = |shard| async move { (shard, self.shard(shard, budget).await) };
+        // From a random shard on, so that overlapping runs begin apart.
+        let mut at_work: FuturesUnordered<_> = DueShard::all_from(self.worker.random.byte()).map(pass).collect();
+        let mut at_rest: Vec<Rest> = Vec::new();
+        let (mut total, mut left, mut unread) = (Report::default(), BTreeMap::new(), false);
+        while !at_work.is_empty() || at_rest.iter().any(|rest| rest.awaited) {
+            let wake = at_rest.iter().map(|rest| rest.wake).min();
             tokio::select! {
-                () = sleep_until(wake) => {}
-                () = budget.stop.cancelled() => {}
+                Some((shard, done)) = at_work.next() => {
+                    total = total.plus(done.report);
+                    // What a later pass took up is not left.
+                    left.insert(shard.number(), done.report.left);
+                    if done.unread && !unread {
+                        tracing::error!(shard = shard.number(), "what is due can't be read: the store is tried again");
+                        unread = true;
+                    }
+                    if budget.stop.is_cancelled() || !budget.allows_claim(self.worker.policy.send_timeout) {
+                        continue;
+                    }
+                    if done.progressed() {
+                        // There may be more already: look again at once.
+                        at_work.push(pass(shard));
+                    } else {
+                        at_rest.extend(Some(self.rest(shard, &done, idle_until)).filter(|rest| rest.wake < last));
+                    }
+                }
+                () = sleep_until(wake.unwrap_or(last)), if wake.is_some() => {
+                    let now = Instant::now();
+                    at_work.extend(at_rest.extract_if(.., |rest| rest.wake <= now).map(|rest| pass(rest.shard)));
+                }
+                () = budget.stop.cancelled(), if wake.is_some() => at_rest.clear(),
             }
         }
+        total.left = left.into_values().sum();
+        log(total);
+        total
     }
 
-    /// Every shard once, side by side, from a random one on, so that overlapping runs begin apart.
-    async fn pass(&self, budget: &Budget) -> Pass {
-        let shards = DueShard::all_from(self.worker.random.byte());
-        let passes = stream::iter(shards.map(|shard| self.shard(shard, budget))).buffer_unordered(usize::from(DueShard::COUNT));
-        let pass = passes.fold(Pass::default(), |sum, one| async move { sum.plus(one) }).await;
-        if pass.unread > 0 {
-            tracing::error!(shards = pass.unread, "what is due can't be read: the store is tried again");
+    /// Until when a shard is left alone in which a pass found nothing to do.
+    fn rest(&self, shard: DueShard, pass: &Pass, idle_until: Instant) -> Rest {
+        let now = Instant::now();
+        let next = if pass.report.left > 0 { Some(BREATH) } else { pass.next.map(|at| self.worker.clock.now().until(at)) };
+        let next = next.map(|wait| now + wait);
+        match next.filter(|next| *next < idle_until) {
+            Some(wake) => Rest { shard, wake, awaited: true },
+            None => Rest { shard, wake: next.unwrap_or(now + LOOK).min(now + LOOK), awaited: false },
         }
-        pass
     }
 
     async fn shard(&self, shard: DueShard, budget: &Budget) -> Pass {
@@ -117,14 +158,17 @@ impl Redrive {
                 Ok(page) => page,
                 Err(error) => {
                     tracing::debug!(shard = shard.number(), %error, "what is due can't be read");
-                    pass.unread = 1;
+                    pass.unread = true;
                     pass.report.left += 1;
                     return pass;
                 }
             };
             let now = self.worker.clock.now();
             let (due, later): (Vec<Due>, Vec<Due>) = page.iter().copied().partition(|due| due.due_at.at <= now);
-            let done = stream::iter(due).map(|due| self.redrive(due, budget)).buffer_unordered(SIDE_BY_SIDE);
+            let armed = stream::iter(due).map(|due| self.redrive(due, budget)).buffer_unordered(SIDE_BY_SIDE);
+            // Those that it works on itself are bounded by their lanes: no slow provider keeps the rest of the
+            // page from theirs.
+            let done = armed.map(|armed| self.bring_on(armed, budget)).buffer_unordered(SHARE);
             pass.report = done.fold(pass.report, |report, done| async move { report.and(&done) }).await;
             pass.next = later.first().map(|due| due.due_at.at);
             after = page.last().copied();
@@ -135,67 +179,101 @@ impl Redrive {
         pass
     }
 
-    async fn redrive(&self, due: Due, budget: &Budget) -> Done {
+    async fn redrive(&self, due: Due, budget: &Budget) -> Result<Armed, Done> {
         // Re-armed and then not begun, it would wait for a guard's time more than it must.
         if !budget.allows_claim(self.worker.policy.send_timeout) {
-            return Done::Left;
+            return Err(Done::Left);
         }
-        let redriven = due.due_at.redriven.saturating_add(1);
-        match self.worker.store.apply(due.id, &self.rearm(due.due_at, redriven)).await {
-            Ok(Applied::Done(n)) => match self.look(n, redriven, budget).await {
-                Ok(done) => done,
-                Err(error) => {
-                    tracing::error!(notification.id = %due.id, %error, "re-armed, but not brought on: it comes again");
-                    Done::PutOff
-                }
-            },
+        let redriven_before = due.due_at.redriven;
+        let due_at = self.guarded(redriven_before.saturating_add(1));
+        crate::crash_point!(BeforeRearm);
+        match self.worker.store.apply(due.id, &Change::Rearm { seen: due.due_at, due_at }).await {
+            Ok(Applied::Done(notification)) => self.look(Armed { notification, due_at, redriven_before }).await,
             // Finished, or another run was first: the index is behind its table.
-            Ok(Applied::Refused(_) | Applied::Missing | Applied::Foreign) => Done::Passed,
+            Ok(Applied::Refused(_) | Applied::Missing | Applied::Foreign) => Err(Done::Passed),
             Err(error) => {
                 tracing::error!(notification.id = %due.id, %error, "not known to be re-armed: it is due now or after its guard");
-                Done::Left
+                Err(Done::Left)
             }
         }
     }
 
     /// Guards of 1, 2, then 10 times `DUE_GUARD`, jittered by up to a fifth more, so that what came due
     /// together does not come due together again.
-    fn rearm(&self, seen: DueAt, redriven: u32) -> Change {
+    fn guarded(&self, redriven: u32) -> DueAt {
         let factor = match redriven {
             0 | 1 => 1,
             2 => 2,
-            _ => 10,
+            _ => LAST_GUARD,
         };
         let guard = self.worker.policy.due_guard * factor;
-        let jitter = guard.mul_f64(self.worker.random.fraction() / 5.0);
-        Change::Rearm { seen, due_at: DueAt { at: self.worker.clock.now().plus(guard + jitter), redriven } }
+        DueAt { at: self.worker.clock.now().plus(guard + self.jitter(guard)), redriven }
     }
 
-    async fn look(&self, n: Box<Notification>, redriven: u32, budget: &Budget) -> Result<Done, store::Error> {
-        match self.worker.step(&n) {
-            Step::Held | Step::Wait | Step::Nothing => return Ok(Done::Passed),
+    fn jitter(&self, guard: Duration) -> Duration {
+        guard.mul_f64(self.worker.random.fraction() / 5.0)
+    }
+
+    /// Publishes its event again where that may help.
+    async fn look(&self, armed: Armed) -> Result<Armed, Done> {
+        crate::crash_point!(AfterRearm);
+        let n = &armed.notification;
+        match self.worker.step(n) {
+            Step::Held | Step::Wait | Step::Nothing => Err(Done::Passed),
             Step::Claim | Step::TakeOver { .. } => {
-                let event = Event::due(&n, self.worker.clock.now());
-                if redriven < BY_ITSELF && self.outbox.hand_over(&event).await == Handed::Published {
-                    return Ok(Done::Published);
+                let helps = armed.due_at.redriven < BY_ITSELF && self.worker.providers.lane(n.channel).is_open();
+                let event = Event::due(n, self.worker.clock.now());
+                if helps && self.outbox.hand_over(&event).await == Handed::Published {
+                    crate::crash_point!(AfterRepublish);
+                    return Err(Done::Published);
                 }
+                Ok(armed)
             }
-            Step::Expire | Step::GiveUp { .. } => {}
+            Step::Expire | Step::GiveUp { .. } => Ok(armed),
         }
-        Ok(match self.worker.advance(n, budget).await? {
-            Delivery::Attempted(_) | Delivery::Ended(_) | Delivery::Unfinished(_) => Done::Processed,
-            Delivery::Left(_) | Delivery::Missing | Delivery::Foreign => Done::Passed,
-            Delivery::NotBegun => Done::PutOff,
-        })
+    }
+
+    async fn bring_on(&self, armed: Result<Armed, Done>, budget: &Budget) -> Done {
+        let Armed { notification, due_at, redriven_before } = match armed {
+            Ok(armed) => armed,
+            Err(done) => return done,
+        };
+        let (id, channel) = (notification.id, notification.channel);
+        match self.worker.advance(notification, budget).await {
+            Ok(Delivery::Attempted(_) | Delivery::Ended(_) | Delivery::Unfinished(_)) => Done::Processed,
+            Ok(Delivery::Left(_) | Delivery::Missing | Delivery::Foreign) => Done::Passed,
+            Ok(Delivery::NotBegun) => Done::PutOff,
+            Ok(Delivery::Full | Delivery::LeftAlone) => {
+                self.line_up(id, channel, due_at, redriven_before).await;
+                Done::Waiting
+            }
+            Err(error) => {
+                tracing::error!(notification.id = %id, %error, "re-armed, but not brought on: it comes again");
+                Done::PutOff
+            }
+        }
+    }
+
+    /// Its guard is for an event that may be on its way. Nothing is: it comes again when there may be room
+    /// for it, and this look doesn't count. Without this write it would come after its guard.
+    async fn line_up(&self, id: NotificationId, channel: Channel, seen: DueAt, redriven: u32) {
+        let guard = self.worker.policy.due_guard;
+        let wait = self.worker.providers.lane(channel).later(guard * LAST_GUARD).saturating_duration_since(Instant::now());
+        // Its own moment already: with jitter some would come together, find no room, and lose their turn.
+        let at = self.worker.clock.now().plus(wait);
+        let lined_up = self.worker.store.apply(id, &Change::Rearm { seen, due_at: DueAt { at, redriven } }).await;
+        if let Err(error) = lined_up {
+            tracing::debug!(notification.id = %id, %error, "not known to be lined up: it comes again after its guard at the latest");
+        }
     }
 }
 
 fn log(report: Report) {
-    let Report { published, processed, passed, put_off, left } = report;
+    let Report { published, processed, passed, put_off, waiting, left } = report;
     if put_off + left > 0 {
-        tracing::warn!(published, processed, passed, put_off, left, "redrive left work undone");
+        tracing::warn!(published, processed, passed, put_off, waiting, left, "redrive left work undone");
     } else if published + processed > 0 {
-        tracing::info!(published, processed, passed, "redrive");
+        tracing::info!(published, processed, passed, waiting, "redrive");
     }
 }
 
@@ -206,6 +284,7 @@ impl Report {
             processed: self.processed + other.processed,
             passed: self.passed + other.passed,
             put_off: self.put_off + other.put_off,
+            waiting: self.waiting + other.waiting,
             left: self.left + other.left,
         }
     }
@@ -217,6 +296,7 @@ impl Report {
             Done::Processed => &mut sum.processed,
             Done::Passed => &mut sum.passed,
             Done::PutOff => &mut sum.put_off,
+            Done::Waiting => &mut sum.waiting,
             Done::Left => &mut sum.left,
         };
         *count += 1;
@@ -225,8 +305,7 @@ impl Report {
 }
 
 impl Pass {
-    fn plus(self, other: Self) -> Self {
-        let next = [self.next, other.next].into_iter().flatten().min();
-        Self { report: self.report.plus(other.report), next, unread: self.unread + other.unread }
+    const fn progressed(&self) -> bool {
+        self.report.published + self.report.processed > 0
     }
 }

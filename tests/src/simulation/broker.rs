@@ -43,8 +43,12 @@ impl Batch {
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
         let place = |n| Place { partition: format!("notification-events-{}", self.partition), offset: i64::try_from(n).ok() };
-        let record =
-            |(n, event): (usize, &Event)| Record::Deliver { id: event.id, key: event.key.clone(), place: place(self.from + n) };
+        let record = |(n, event): (usize, &Event)| Record::Deliver {
+            id: event.id,
+            channel: event.channel,
+            key: event.key.clone(),
+            place: place(self.from + n),
+        };
         self.events.iter().enumerate().map(record).collect()
     }
 }

@@ -22,6 +22,7 @@ use super::broker::{RemoteBroker, Source};
 use super::dice::Dice;
 use super::machine::Machine;
 use super::provider::RemoteProvider;
+use super::sabotage::Sabotage;
 use super::store::RemoteStore;
 use super::story::{What, Who};
 use super::world::World;
@@ -58,9 +59,10 @@ impl Host {
             Arc::new(Outbox::new(publisher))
         };
         let (of_requests, of_redrive) = (outbox(Source::Requests), outbox(Source::Redrive));
+        let limits = Sabotage::limits(world.plan.sabotage, world.plan.limits);
         let worker = Arc::new(Worker {
             store,
-            providers: Arc::new(Providers::of([(Channel::Email, provider)])),
+            providers: Arc::new(Providers::of([(Channel::Email, provider)], &limits)),
             clock: Arc::<Machine>::clone(&machine),
             random: Arc::new(Draws(Arc::clone(world))),
             policy: world.plan.policy,

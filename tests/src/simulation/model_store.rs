@@ -3,12 +3,14 @@
 //! brings them. [`Sabotage`] makes it forget one of its duties, to prove that the oracle would see that.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use shared::domain::change::{Assignment, Guard};
-use shared::domain::{Change, DueAt, DueShard, Notification, NotificationId, Status, Tenant, UserId};
+use shared::domain::{Change, DueAt, DueShard, Notification, NotificationId, Status, Tenant, Timestamp, UserId};
 use shared::store::{Applied, Created, Due, Error, Page, Position, Store};
+use uuid::Uuid;
 
 use super::sabotage::Sabotage;
 
@@ -102,8 +104,9 @@ impl ModelStore {
     #[must_use]
     pub fn due_in(&self, shard: DueShard, limit: u32, after: Option<Due>) -> Vec<Due> {
         let state = self.lock();
-        let from = after.map(|due| (shard.number(), due.due_at, due.id));
-        let in_shard = state.due.iter().filter(|key| key.0 == shard.number() && from.is_none_or(|from| **key > from));
+        let first = (shard.number(), DueAt::first(Timestamp::from_millis(i64::MIN)), NotificationId::from_uuid(Uuid::nil()));
+        let from = after.map_or(Bound::Included(first), |due| Bound::Excluded((shard.number(), due.due_at, due.id)));
+        let in_shard = state.due.range((from, Bound::Unbounded)).take_while(|key| key.0 == shard.number());
         in_shard.take(usize::try_from(limit).unwrap()).map(|(_, due_at, id)| Due { id: *id, due_at: *due_at }).collect()
     }
 
@@ -171,6 +174,7 @@ fn holds(guard: &Guard, n: &Notification) -> bool {
         Guard::LeaseEndedBefore(at) => n.lease_until.is_some_and(|until| until < *at),
         Guard::AttemptIs(number) => n.attempt == *number,
         Guard::DueAtIs(due_at) => n.due_at == Some(*due_at),
+        Guard::ChannelIs(channel) => n.channel == *channel,
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use shared::channels::Limits;
+use shared::channels::breaker::Endurance;
 use shared::retry::RetryPolicy;
 use shared::service::{OnUnknown, Policy};
 
@@ -32,6 +34,7 @@ pub struct Plan {
     pub processes: usize,
     pub clients: usize,
     pub policy: Policy,
+    pub limits: Limits,
     pub drops_repeats: bool,
     /// How far each clock may be off, in either direction.
     pub skew_millis: i64,
@@ -91,6 +94,7 @@ impl Plan {
         if sabotage == Some(Sabotage::NoSkew) {
             policy.clock_skew = Duration::ZERO;
         }
+        let limits = limits(dice, weather);
         let heal_after = dice.millis(60_000..180_000);
         let away = |often: u64| {
             let from = dice.millis(0..120_000);
@@ -103,6 +107,7 @@ impl Plan {
             processes: dice.pick(&[2, 2, 3]),
             clients: dice.pick(&[1, 2, 3, 4]),
             policy,
+            limits,
             drops_repeats: dice.one_in(3),
             skew_millis: if weather == Weather::Skewed { 6 * skew } else { skew / 2 },
             redrive_every: dice.pick(&[Duration::from_secs(5), Duration::from_secs(15), Duration::from_mins(1)]),
@@ -118,6 +123,21 @@ impl Plan {
     #[must_use]
     pub fn is_calm(&self) -> bool {
         self.weather == Weather::Calm
+    }
+}
+
+/// In calm weather nobody is left alone or short of room: what waits for its provider needs its event again,
+/// and goes out of order.
+fn limits(dice: &Dice, weather: Weather) -> Limits {
+    let pause = RetryPolicy {
+        base: dice.pick(&[Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(30)]),
+        cap: Duration::from_mins(1),
+        max_attempts: u32::MAX,
+    };
+    let (email, failures) = (dice.pick(&[1, 2, 64]), dice.pick(&[1, 2, 3, 10]));
+    match weather {
+        Weather::Calm => Limits { endurance: Endurance { failures: u32::MAX, pause }, ..Limits::default() },
+        Weather::Rough | Weather::Skewed => Limits { email, endurance: Endurance { failures, pause }, ..Limits::default() },
     }
 }
 

@@ -34,11 +34,16 @@ enum Ends {
 struct InFlight<'a> {
     world: &'a World,
     flight: Flight,
+    /// Without an answer, who asked takes it for a failure.
+    alive: bool,
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.world.seen().flights.retain(|flight| *flight != self.flight);
+        let mut seen = self.world.seen();
+        seen.flights.retain(|flight| *flight != self.flight);
+        let most = self.world.plan.limits.endurance.failures;
+        seen.answered(self.flight.who, self.alive, most, self.world.elapsed());
     }
 }
 
@@ -83,7 +88,7 @@ impl Provider for RemoteProvider {
         oracle::send::look(&self.machine, message.id, message.attempt);
         let flight = Flight { id: message.id, attempt: message.attempt, who: self.machine.who() };
         world.seen().flights.push(flight);
-        let _in_flight = InFlight { world, flight };
+        let mut in_flight = InFlight { world, flight, alive: false };
         self.machine.peril().await;
         let ends = self.ends();
         let takes_anyway = world.dice.one_in(2);
@@ -93,10 +98,12 @@ impl Provider for RemoteProvider {
                 self.takes(message);
                 tell("the provider takes it");
                 self.machine.peril().await;
+                in_flight.alive = true;
                 return Sent::Accepted { provider_message_id: Some(format!("m-{}", message.attempt)) };
             }
             Ends::Refuses => {
                 tell("refused");
+                in_flight.alive = true;
                 return Sent::Refused { code: ErrorCode::ProviderRefused, detail: None };
             }
             Ends::NotSent => {

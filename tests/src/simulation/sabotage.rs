@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use shared::channels::Limits;
+use shared::channels::breaker::Endurance;
 use shared::domain::change::Guard;
 use shared::domain::{Change, Timestamp, Token};
 
@@ -40,10 +42,14 @@ pub enum Sabotage {
     ShortLease,
     /// A claim doesn't ask for the status.
     ClaimAnything,
+    /// No provider is ever left alone.
+    NeverLeftAlone,
+    /// Any number of attempts go at once.
+    Unbounded,
 }
 
 impl Sabotage {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::FinishUnfenced,
         Self::FinishUnconditional,
         Self::NoSkew,
@@ -60,7 +66,17 @@ impl Sabotage {
         Self::CreateOverwrites,
         Self::ShortLease,
         Self::ClaimAnything,
+        Self::NeverLeftAlone,
+        Self::Unbounded,
     ];
+
+    pub(super) fn limits(this: Option<Self>, planned: Limits) -> Limits {
+        match this {
+            Some(Self::NeverLeftAlone) => Limits { endurance: Endurance { failures: u32::MAX, ..planned.endurance }, ..planned },
+            Some(Self::Unbounded) => Limits { email: 1_000, ..planned },
+            _ => planned,
+        }
+    }
 
     pub(super) fn drops(self, change: &Change, guard: &Guard) -> bool {
         match self {
@@ -81,7 +97,9 @@ impl Sabotage {
             | Self::LostAnswerIsRefusal
             | Self::RetryIsNotDue
             | Self::CreateOverwrites
-            | Self::ShortLease => false,
+            | Self::ShortLease
+            | Self::NeverLeftAlone
+            | Self::Unbounded => false,
         }
     }
 

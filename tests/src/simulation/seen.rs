@@ -14,6 +14,15 @@ pub struct Flight {
     pub who: Who,
 }
 
+/// Failures in a row, as one process meets them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Streak {
+    pub failures: u32,
+    /// When there were so many that it has to leave the provider alone, and what it began since.
+    pub since: Option<Duration>,
+    pub begun: u32,
+}
+
 /// A create that was answered with a promise.
 #[derive(Clone, Copy, Debug)]
 pub struct Promise {
@@ -29,6 +38,8 @@ pub struct Seen {
     /// When each attempt's sending began.
     pub sends: BTreeMap<(NotificationId, u32), (Duration, Who, u32)>,
     pub flights: Vec<Flight>,
+    /// How the provider answers each process.
+    pub streaks: BTreeMap<Who, Streak>,
     /// What the provider has, in its order.
     pub takes: Vec<(NotificationId, u32)>,
     /// How often the event of an attempt was handed to the broker.
@@ -69,6 +80,19 @@ impl Seen {
     pub fn redriven(&mut self, who: Who, id: NotificationId) {
         let wait = self.rearmed.get(&(who, id)).copied().unwrap_or(0);
         *self.redriven.entry((id, wait)).or_default() += 1;
+    }
+
+    /// The provider answered a process, or did not.
+    pub fn answered(&mut self, who: Who, alive: bool, most: u32, at: Duration) {
+        let streak = self.streaks.entry(who).or_default();
+        if alive {
+            *streak = Streak::default();
+            return;
+        }
+        streak.failures += 1;
+        if streak.failures >= most {
+            streak.since.get_or_insert(at);
+        }
     }
 
     /// A client was told this status: one that can't be left is kept.

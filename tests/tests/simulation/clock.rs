@@ -51,7 +51,7 @@ async fn a_clock_that_is_set_back_after_the_claim_holds_a_worker_up_by_no_more_t
     let store = Arc::new(ModelStore::default());
     store.create(&n).await.unwrap();
     let began = Instant::now();
-    let delivery = worker(&store).deliver(n.id, &plenty()).await.unwrap();
+    let delivery = worker(&store).deliver(n.id, n.channel, Instant::now(), &plenty()).await.unwrap();
     assert!(matches!(delivery, Delivery::Attempted(_)), "{delivery:?}");
     assert!(began.elapsed() <= POLICY.clock_skew, "it waited for {:?}", began.elapsed());
 }

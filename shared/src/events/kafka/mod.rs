@@ -4,6 +4,8 @@
 //! harmless, because whoever reads the event claims its notification first.
 
 mod fault;
+mod secure;
+pub mod token;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -18,6 +20,7 @@ use rdkafka::util::Timeout;
 use super::{Error, Event, KafkaSettings, Publisher};
 pub use fault::{Fault, log_line};
 use fault::{LastWord, ProducerEvents};
+pub use secure::secure;
 
 type EventProducer = FutureProducer<ProducerEvents>;
 
@@ -42,7 +45,7 @@ pub struct KafkaPublisher {
 
 impl std::fmt::Debug for KafkaPublisher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The settings may hold a password one day: the topic says enough.
+        // The settings may hold a password: the topic says enough.
         f.debug_struct("KafkaPublisher").field("topic", &self.topic).field("timeout", &self.timeout).finish_non_exhaustive()
     }
 }
@@ -50,15 +53,7 @@ impl std::fmt::Debug for KafkaPublisher {
 impl KafkaPublisher {
     /// Starts a client and returns at once, whether or not a broker answers.
     pub fn connect(settings: &KafkaSettings) -> Result<Self, ConnectError> {
-        Self::connect_with(settings, &[])
-    }
-
-    /// As [`connect`](Self::connect), with properties of librdkafka on top: its security settings.
-    pub fn connect_with(settings: &KafkaSettings, properties: &[(&str, &str)]) -> Result<Self, ConnectError> {
-        let mut config = producer_config(settings);
-        for (name, value) in properties {
-            config.set(*name, *value);
-        }
+        let config = producer_config(settings);
         let last_word = Arc::new(LastWord::default());
         let producer = RwLock::new(start(&config, &last_word)?);
         Ok(Self { config, topic: settings.topic.clone(), timeout: settings.produce_timeout, last_word, producer })
@@ -146,9 +141,11 @@ impl Publisher for KafkaPublisher {
         let record = FutureRecord::to(&self.topic).key(&event.key).payload(&value).headers(headers);
         // A full queue is not waited for: the notification is processed at once instead.
         let sent = producer.send(record, Timeout::After(Duration::ZERO));
+        crate::crash_point!(AfterProduce in sent);
         // The deadline is our own: librdkafka's overruns, by seconds when a leader dies.
         match tokio::time::timeout(self.timeout, sent).await {
             Ok(Ok(_delivery)) => {
+                crate::crash_point!(AfterAck);
                 self.last_word.forget();
                 Ok(())
             }
@@ -203,5 +200,6 @@ fn producer_config(settings: &KafkaSettings) -> ClientConfig {
         // An outage must not collect events in memory: each is given up after its second.
         .set("queue.buffering.max.messages", "10000")
         .set("queue.buffering.max.kbytes", "16384");
+    secure(&mut config, &settings.security);
     config
 }

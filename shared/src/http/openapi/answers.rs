@@ -70,7 +70,7 @@ fn problem(kinds: &[Kind]) -> ResponseBuilder {
         .description(description.join(" "))
         .content(MEDIA_TYPE, content)
         .header("x-request-id", request_id());
-    if kinds.contains(&Kind::StoreUnavailable) {
+    if kinds.contains(&Kind::Overloaded) || kinds.contains(&Kind::StoreUnavailable) {
         let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
         let retry_after = HeaderBuilder::new().schema(Some(seconds)).description(Some("Seconds. It promises nothing.")).build();
         response = response.header("Retry-After", retry_after);

@@ -11,7 +11,9 @@ use utoipa::openapi::path::{HttpMethod, PathItemBuilder, PathsBuilder};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
 
 use super::problem::ProblemView;
-use super::response::{AttemptView, CheckView, ChecksView, HealthView, ListedView, NotificationView, PageView, ReadinessView};
+use super::response::{
+    AttemptView, CheckView, ChecksView, HealthView, ListedView, NotificationView, PageView, ProviderCheckView, ReadinessView,
+};
 use super::{Fault, routes};
 
 const ABOUT: &str = "Takes notifications and brings them to their providers. The API only grows: a new field, status, code or outcome may come \
@@ -59,6 +61,7 @@ pub fn document() -> OpenApi {
                 .schema_from::<ReadinessView>()
                 .schema_from::<ChecksView>()
                 .schema_from::<CheckView>()
+                .schema_from::<ProviderCheckView>()
                 .schema_from::<ProblemView>()
                 .schema_from::<Fault>()
                 .build(),

@@ -68,6 +68,7 @@ fn create() -> OperationBuilder {
             Kind::UnsupportedMediaType,
             Kind::IdempotencyKeyReused,
             Kind::Internal,
+            Kind::Overloaded,
             Kind::StoreUnavailable,
         ],
     )
@@ -89,7 +90,7 @@ fn list() -> OperationBuilder {
         .parameter(parameter("cursor", ParameterIn::Query, schema::cursor()).description(Some("nextCursor of the page before.")))
         .parameter(parameter("idempotencyKey", ParameterIn::Query, schema::string().pattern(Some(schema::KEY))))
         .response("200", success("One page.", "NotificationPage").build());
-    problems(operation, &[Kind::InvalidRequest, Kind::MethodNotAllowed, Kind::Internal, Kind::StoreUnavailable])
+    problems(operation, &[Kind::InvalidRequest, Kind::MethodNotAllowed, Kind::Internal, Kind::Overloaded, Kind::StoreUnavailable])
 }
 
 fn get() -> OperationBuilder {
@@ -101,12 +102,13 @@ fn get() -> OperationBuilder {
 }
 
 /// What every operation on one notification may answer.
-const ONE: [Kind; 6] = [
+const ONE: [Kind; 7] = [
     Kind::InvalidRequest,
     Kind::NotFound,
     Kind::NotificationNotFound,
     Kind::MethodNotAllowed,
     Kind::Internal,
+    Kind::Overloaded,
     Kind::StoreUnavailable,
 ];
 

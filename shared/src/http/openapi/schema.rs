@@ -136,3 +136,7 @@ pub(crate) fn mode() -> Object {
 pub(crate) fn check() -> Object {
     one_of(["up", "down"])
 }
+
+pub(crate) fn provider_check() -> Object {
+    one_of(["up", "full", "left-alone"])
+}

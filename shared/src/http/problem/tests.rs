@@ -73,6 +73,13 @@ async fn a_conflict_names_the_status_that_stands_against_it() {
 }
 
 #[tokio::test]
+async fn who_finds_every_place_taken_is_told_to_come_again_in_a_second() {
+    let response = Problem::Overloaded.render("/x".to_owned(), "r".to_owned());
+    assert_eq!((response.status(), &response.headers()[RETRY_AFTER]), (StatusCode::SERVICE_UNAVAILABLE, &"1".parse().unwrap()));
+    assert_eq!(body(response).await["code"], "overloaded");
+}
+
+#[tokio::test]
 async fn a_failure_tells_nothing_internal() {
     let what = || "canary-internal-host".to_owned();
     let cases = [

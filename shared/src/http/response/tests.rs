@@ -147,13 +147,29 @@ fn a_list_leaves_out_data_and_attempts_and_says_where_to_go_on() {
 #[test]
 fn kafka_away_is_ready_in_sync_mode_and_the_store_away_is_not_ready() {
     let mode = Mode::Sync { reason: "no broker".to_owned() };
-    let view = serde_json::to_value(ReadinessView::from(&Readiness { mode, store: Ok(()) })).unwrap();
+    let away = Readiness { mode, store: Ok(()), lanes: vec![], now: at(0) };
     let expected = json!({"status": "ready", "mode": "sync", "reason": "no broker",
-        "checks": {"store": {"status": "up"}, "kafka": {"status": "down", "reason": "no broker"}}});
-    assert_eq!(view, expected);
-    let away = Readiness { mode: Mode::Async, store: Err("no answer".to_owned()) };
+        "checks": {"store": {"status": "up"}, "kafka": {"status": "down", "reason": "no broker"}, "providers": {}}});
+    assert_eq!(serde_json::to_value(ReadinessView::from(&away)).unwrap(), expected);
+    let away = Readiness { mode: Mode::Async, store: Err("no answer".to_owned()), ..away };
     let expected = json!({"status": "not-ready", "mode": "async",
-        "checks": {"store": {"status": "down", "reason": "no answer"}, "kafka": {"status": "up"}}});
+        "checks": {"store": {"status": "down", "reason": "no answer"}, "kafka": {"status": "up"}, "providers": {}}});
     assert_eq!(serde_json::to_value(ReadinessView::from(&away)).unwrap(), expected);
     assert_eq!(readiness(&away).unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[test]
+fn a_provider_that_is_left_alone_is_named_with_its_time_and_is_no_reason_to_be_not_ready() {
+    let lane = |channel, condition| LaneReadiness { channel, provider: "webhook", condition };
+    let lanes = vec![
+        lane(Channel::Email, Condition::LeftAlone { yet: Duration::from_secs(7) }),
+        lane(Channel::Sms, Condition::Full),
+        lane(Channel::Push, Condition::Clear),
+    ];
+    let view = Readiness { mode: Mode::Async, store: Ok(()), lanes, now: at(1) };
+    let shown = serde_json::to_value(ReadinessView::from(&view)).unwrap();
+    let expected = json!({"email": {"provider": "webhook", "status": "left-alone", "until": "2030-01-31T08:00:08.000Z"},
+        "sms": {"provider": "webhook", "status": "full"}, "push": {"provider": "webhook", "status": "up"}});
+    assert_eq!((&shown["status"], &shown["checks"]["providers"]), (&json!("ready"), &expected));
+    assert_eq!(readiness(&view).unwrap().status(), StatusCode::OK);
 }

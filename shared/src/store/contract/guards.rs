@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::sample::{self, NOW, SKEW, at};
 use super::transitions::{Case, cases};
 use crate::domain::change::{GiveUp, Guard};
-use crate::domain::{Change, DueAt, Notification};
+use crate::domain::{Change, Channel, DueAt, Notification};
 use crate::store::Store;
 
 const INSTANT: Duration = Duration::from_millis(1);
@@ -19,7 +19,7 @@ enum Side {
 /// The column "condition besides" of the contract's table, in its own order of words.
 const fn promised(change: &Change) -> &'static [&'static str] {
     match change {
-        Change::Claim { .. } => &["due", "budget left", "not expired", "not my claim"],
+        Change::Claim { .. } => &["due", "budget left", "not expired", "not my claim", "that channel"],
         Change::TakeOver { .. } => &["due", "budget left", "not expired", "not my claim", "lease over", "that claim"],
         Change::Finish { .. } => &["that claim", "that attempt"],
         Change::GiveUp { reason: GiveUp::Exhausted, .. } => &["lease over", "that claim", "budget spent"],
@@ -45,6 +45,7 @@ const fn name(guard: &Guard) -> &'static str {
         Guard::LeaseEndedBefore(_) => "lease over",
         Guard::AttemptIs(_) => "that attempt",
         Guard::DueAtIs(_) => "that due",
+        Guard::ChannelIs(_) => "that channel",
     }
 }
 
@@ -104,6 +105,7 @@ fn sides(guard: &Guard, change: &Change) -> Vec<(Side, Put)> {
             put(Side::Fails, |n| n.due_at = Some(DueAt::first(at(1)))),
             (Side::Fails, Box::new(move |n| n.due_at = Some(DueAt { redriven: seen.redriven + 1, ..seen }))),
         ],
+        Guard::ChannelIs(_) => vec![put(Side::Fails, |n| n.channel = Channel::Push)],
     }
 }
 

@@ -80,7 +80,7 @@ pub fn done(applied: Result<Applied, Error>) -> Notification {
 
 #[must_use]
 pub fn claim(now: Timestamp) -> Change {
-    Change::Claim { now, skew: SKEW, token: token(), lease_until: now.plus(LEASE) }
+    Change::Claim { now, skew: SKEW, token: token(), lease_until: now.plus(LEASE), channel: Channel::Email }
 }
 
 #[must_use]

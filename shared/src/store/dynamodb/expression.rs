@@ -96,6 +96,7 @@ impl Words {
             Guard::LeaseEndedBefore(at) => self.compare(keys::LEASE_UNTIL, "<", millis(*at)),
             Guard::AttemptIs(attempt) => self.compare(keys::ATTEMPT, "=", number(*attempt)),
             Guard::DueAtIs(seen) => self.compare(keys::DUE_AT, "=", keys::due_at(*seen)),
+            Guard::ChannelIs(channel) => self.compare(keys::CHANNEL, "=", text(channel.as_str())),
         }
     }
 

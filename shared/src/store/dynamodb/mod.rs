@@ -45,18 +45,20 @@ impl DynamoDb {
         Ok(Self { client: client::from_environment(timeout).await?, table: table.to_owned(), timeout })
     }
 
+    /// As [`from_environment`](Self::from_environment), and greets it: one cheap call before the first request,
+    /// which would else pay for TLS and credentials. A store that is away is no reason not to start.
+    pub async fn connect(table: &str, timeout: Duration) -> Result<Self, Error> {
+        let store = Self::from_environment(table, timeout).await?;
+        if let Err(error) = store.check().await {
+            tracing::warn!(%error, "started without the store");
+        }
+        Ok(store)
+    }
+
     /// The store behind `endpoint` (`http://127.0.0.1:8000`), which asks for no real credentials.
     #[must_use]
     pub fn at(endpoint: &str, table: &str, timeout: Duration) -> Self {
         Self { client: client::at(endpoint, timeout), table: table.to_owned(), timeout }
-    }
-
-    /// One cheap call before the first request, which would else pay for TLS and credentials. A store that
-    /// is away is no reason not to start.
-    pub async fn warm_up(&self) {
-        if let Err(error) = self.check().await {
-            tracing::warn!(%error, "started without the store");
-        }
     }
 
     #[must_use]

@@ -17,6 +17,9 @@ pub fn look(machine: &Machine, id: NotificationId, attempt: u32) {
     if world.seen().sends.insert((id, attempt), began).is_some() {
         broken("the same attempt is sent twice");
     }
+    if let Some(rule) = crowds(machine) {
+        broken(rule);
+    }
     // Clocks that differ by more than is allowed for break what follows, and nobody promised otherwise.
     if world.plan.weather == Weather::Skewed {
         return;
@@ -38,6 +41,24 @@ pub fn look(machine: &Machine, id: NotificationId, attempt: u32) {
     if let Some(rule) = overlaps(world, id) {
         broken(rule);
     }
+}
+
+/// What one process may ask of a provider at once, and of one that it has to leave alone.
+fn crowds(machine: &Machine) -> Option<&'static str> {
+    let (world, who) = (&machine.world, machine.who());
+    let limits = world.plan.limits;
+    let mut seen = world.seen();
+    let under_way = seen.flights.iter().filter(|flight| flight.who == who).count();
+    if under_way >= usize::try_from(limits.email).unwrap() {
+        return Some("more attempts are under way at once than there is room for");
+    }
+    let streak = seen.streaks.entry(who).or_default();
+    let since = streak.since?;
+    streak.begun += 1;
+    // Those that had room before, and one for each pause, the shortest that there can be.
+    let pauses = world.elapsed().saturating_sub(since).as_millis() / (limits.endurance.pause.base / 2).as_millis();
+    let may = u128::from(limits.email - 1) + pauses;
+    (u128::from(streak.begun) > may).then_some("a provider that has to be left alone is asked")
 }
 
 /// Another attempt that is under way, of a worker that was neither killed nor frozen meanwhile.

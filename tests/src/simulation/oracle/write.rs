@@ -19,6 +19,18 @@ pub fn faults(action: &'static str, before: Option<&Notification>, after: &Notif
     faults
 }
 
+/// What is wrong with an item as it stands, whatever came before.
+#[must_use]
+pub fn faults_of(item: &Notification) -> Vec<String> {
+    let mut faults = Vec::new();
+    alone(item, &mut |holds, rule| {
+        if !holds {
+            faults.push(rule.to_owned());
+        }
+    });
+    faults
+}
+
 /// The contract's table, by its rows.
 fn legal(action: &str, from: Option<Status>, to: Status) -> bool {
     use Status::{Cancelled, Expired, Failed, Pending, Processing, Retrying, Sent};

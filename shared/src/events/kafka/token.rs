@@ -1,0 +1,50 @@
+//! The tokens by which Amazon MSK knows an IAM identity: a signed request, good for a quarter of an hour.
+//! librdkafka asks for one when it connects and again before it ends, in a callback that can't wait for a
+//! future and may run on a thread of the runtime: so each is made on a thread of its own.
+
+use std::thread;
+use std::time::Duration;
+
+use aws_config::default_provider::region::DefaultRegionChain;
+use aws_msk_iam_sasl_signer::generate_auth_token;
+use rdkafka::client::OAuthToken;
+use thiserror::Error;
+use tokio::runtime::Builder;
+use tokio::time::timeout;
+
+/// Credentials may have to be fetched over the network. librdkafka asks again 10 s after a failure.
+const WITHIN: Duration = Duration::from_secs(5);
+
+/// Why there is no token. None of them holds a credential.
+#[derive(Debug, Error)]
+pub enum Error {
+    #[error("no AWS region is set (AWS_REGION)")]
+    NoRegion,
+    #[error("no AWS credentials could be had, or the request could not be signed")]
+    NotSigned,
+    #[error("AWS credentials were not to be had in time")]
+    Late,
+    #[error("no thread or runtime for it could be started")]
+    NoThread,
+}
+
+/// A token for the identity that AWS's own variables, files and roles name.
+pub fn of_msk() -> Result<OAuthToken, Error> {
+    let made = thread::Builder::new().name("kafka-token".to_owned()).spawn(|| {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(|_io| Error::NoThread)?;
+        runtime.block_on(async { timeout(WITHIN, make()).await.unwrap_or(Err(Error::Late)) })
+    });
+    let made = made.map_err(|_io| Error::NoThread).and_then(|thread| thread.join().unwrap_or(Err(Error::NotSigned)));
+    if let Err(error) = &made {
+        tracing::error!(%error, "no token for kafka: it is tried again");
+    }
+    made
+}
+
+async fn make() -> Result<OAuthToken, Error> {
+    let region = DefaultRegionChain::builder().build().region().await.ok_or(Error::NoRegion)?;
+    let signed = generate_auth_token(region).await;
+    let (token, lifetime_ms) = signed.map_err(|_may_quote_a_credential| Error::NotSigned)?;
+    // MSK reads who we are from the token; librdkafka only wants a name that is not empty.
+    Ok(OAuthToken { token, principal_name: "notifications".to_owned(), lifetime_ms })
+}

@@ -1,0 +1,74 @@
+//! Many that are scheduled for the same instant: how long until all are sent, as a rate.
+//!
+//! `SCHEDULED=100000` schedules that many; 2,000 without it.
+
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use serde_json::{Value, json};
+use shared::domain::Timestamp;
+use tests::instant::from_now;
+use tests::server_process::ServerProcess;
+use tests::setting;
+use tokio::time::{Instant, sleep};
+
+const CLIENTS: usize = 8;
+/// Far enough ahead for all of them to be created before.
+const PER_CREATE: Duration = Duration::from_millis(3);
+const AHEAD: Duration = Duration::from_secs(2);
+/// For each, on a machine that is busy with other things; none is waited for this long unless it is wrong.
+const PATIENCE_PER_ONE: Duration = Duration::from_millis(50);
+
+/// The most memory that it held, in MB.
+fn peak_megabytes(server: &ServerProcess) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    peak.and_then(|peak| peak.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) / 1024
+}
+
+async fn sent(server: &ServerProcess, id: &str, until: Instant) -> Value {
+    loop {
+        let n = server.notification(id).await;
+        if n["status"] == "Sent" {
+            return n;
+        }
+        assert!(Instant::now() < until, "not sent in time: {n}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn instant(n: &Value, name: &str) -> Timestamp {
+    Timestamp::parse(n[name].as_str().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn all_that_is_scheduled_for_one_instant_is_sent_once_each_and_not_before() {
+    let many = u32::try_from(setting::number("SCHEDULED").unwrap_or(2_000)).unwrap();
+    // Patient, for a machine that builds beside.
+    let settings = [("RUST_LOG", "warn"), ("STORE_TIMEOUT", "15s"), ("SEND_TIMEOUT", "20s")];
+    let server = ServerProcess::start_with(&settings).await;
+    let at = from_now(AHEAD + PER_CREATE * many);
+    let body = |n: u32| json!({"userId": format!("user-{}", n % 1_000), "channel": "push", "template": "t", "scheduledAt": at});
+    let create = |n| {
+        let server = &server;
+        async move { server.create(&body(n)).await }
+    };
+    let ids: Vec<String> = stream::iter(0..many).map(create).buffer_unordered(CLIENTS).collect().await;
+
+    let at = Timestamp::parse(&at).unwrap();
+    let mut last = at;
+    let until = Instant::now() + AHEAD + (PER_CREATE + PATIENCE_PER_ONE) * many;
+    // One is looked at until it is sent, and then the next: most are by then.
+    for id in ids.iter().rev() {
+        let n = sent(&server, id, until).await;
+        assert_eq!(n["attempts"].as_array().unwrap().len(), 1, "{n}");
+        assert!(instant(&n, "sentAt") >= at, "before its time: {n}");
+        last = last.max(instant(&n, "sentAt"));
+    }
+    let took = at.until(last).as_secs_f64();
+    println!(
+        "{many} scheduled for one instant: the last was sent {took:.1} s after it, {:.0} a second; peak memory {} MB",
+        f64::from(many) / took,
+        peak_megabytes(&server)
+    );
+}

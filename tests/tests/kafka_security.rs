@@ -1,0 +1,121 @@
+//! The real server on an Apache Kafka that asks who comes. One test for all, because the broker takes
+//! seconds to start; each part says what it is. Run by `.ci/real-parts`.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what fails here fails its test")]
+
+use serde_json::{Value, json};
+use tests::secure_kafka::{PASSWORD, STRANGER, SecureKafka, USER};
+use tests::server_process::{ServerProcess, run};
+use tests::surroundings::create_topic;
+
+type Settings = Vec<(&'static str, String)>;
+
+fn scram(kafka: &SecureKafka, user: &str, password: &str) -> Settings {
+    vec![
+        ("KAFKA_BOOTSTRAP_SERVERS", kafka.scram.clone()),
+        ("KAFKA_SECURITY_PROTOCOL", "SASL_SSL".to_owned()),
+        ("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512".to_owned()),
+        ("KAFKA_SASL_USERNAME", user.to_owned()),
+        ("KAFKA_SASL_PASSWORD", password.to_owned()),
+        ("KAFKA_CA_PEM_FILE", kafka.file("trusted.pem", &kafka.ca).display().to_string()),
+    ]
+}
+
+fn mtls(kafka: &SecureKafka) -> Settings {
+    vec![
+        ("KAFKA_BOOTSTRAP_SERVERS", kafka.mtls.clone()),
+        ("KAFKA_SECURITY_PROTOCOL", "SSL".to_owned()),
+        ("KAFKA_CA_PEM", kafka.ca.clone()),
+        ("KAFKA_CERTIFICATE_PEM", kafka.certificate.clone()),
+        ("KAFKA_KEY_PEM_FILE", kafka.file("user.key", &kafka.key).display().to_string()),
+    ]
+}
+
+fn iam(kafka: &SecureKafka, access_key: &str) -> Settings {
+    vec![
+        ("KAFKA_BOOTSTRAP_SERVERS", kafka.tokens.clone()),
+        ("KAFKA_SECURITY_PROTOCOL", "SASL_SSL".to_owned()),
+        ("KAFKA_SASL_MECHANISM", "AWS_MSK_IAM".to_owned()),
+        ("KAFKA_CA_PEM", kafka.ca.clone()),
+        ("AWS_REGION", "eu-central-1".to_owned()),
+        ("AWS_ACCESS_KEY_ID", access_key.to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "canary-secret".to_owned()),
+    ]
+}
+
+/// The embedded store, and this Kafka.
+async fn start(security: &Settings, topic: &str, patience: &str) -> ServerProcess {
+    let mut settings: Vec<(&str, &str)> = security.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    settings.extend([("KAFKA_TOPIC", topic), ("KAFKA_GROUP_ID", topic), ("KAFKA_PRODUCE_TIMEOUT", patience)]);
+    ServerProcess::start_with(&settings).await
+}
+
+fn request() -> Value {
+    json!({"userId": "ada", "channel": "email", "template": "welcome"})
+}
+
+/// Let in: an event goes out and comes back, and no fall-back did the work.
+async fn delivers(security: &Settings, topic: &str) {
+    // A small machine may need more than the default second for a handshake.
+    let mut server = start(security, topic, "10s").await;
+    let ready = server.wait_until_ready_says(|status, ready| status == 200 && ready["mode"] == "async").await;
+    assert_eq!(ready["status"], "ready", "{ready}");
+    let answer = server.post("/api/notifications", &request()).await;
+    assert_eq!(answer.status().as_u16(), 202, "taken by kafka, not processed at once");
+    let id = answer.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned();
+    // Redrive would come to it too, but not before DUE_GUARD: 30 s.
+    server.wait_for(&id, "Sent").await;
+    server.wait_for_log("events are read").await;
+    assert!(server.stop().await.success());
+    assert!(!server.logs().contains("canary"), "{}", server.logs());
+}
+
+/// Refused: create answers all the same, and readiness and log name the reason.
+async fn is_told(security: &Settings, topic: &str, reason: &str) {
+    let mut server = start(security, topic, "2s").await;
+    let answer = server.post("/api/notifications", &request()).await;
+    assert_eq!(answer.status().as_u16(), 201, "processed at once");
+    let ready = server.wait_until_ready_says(|_, ready| ready["reason"].as_str().is_some_and(|said| said.contains(reason))).await;
+    assert_eq!((&ready["status"], &ready["mode"]), (&json!("ready"), &json!("sync")), "{ready}");
+    server.wait_for_log("kafka refuses").await;
+    server.wait_for_log(reason).await;
+    assert!(server.stop().await.success());
+    assert!(!server.logs().contains("canary"), "{}", server.logs());
+}
+
+async fn create_topics(security: &Settings, topic: &str) -> (Option<i32>, String) {
+    let mut settings: Vec<(&str, &str)> = security.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    settings.extend([("KAFKA_TOPIC", topic), ("KAFKA_TOPIC_REPLICATION", "1"), ("KAFKA_TOPIC_PARTITIONS", "3")]);
+    let output = run(&["create-topics"], &settings).await;
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Apache Kafka: run by .ci/real-parts"]
+async fn a_kafka_that_asks_who_comes_is_served_or_told_apart_from_an_outage() {
+    let kafka = SecureKafka::start();
+    kafka.topic("events").await;
+    let good = scram(&kafka, USER, PASSWORD);
+
+    delivers(&good, "events").await;
+    delivers(&mtls(&kafka), "events").await;
+    delivers(&iam(&kafka, "AKIATEST"), "events").await;
+
+    is_told(&scram(&kafka, USER, "canary-wrong"), "events", "Authentication").await;
+    is_told(&iam(&kafka, "AKIASTRANGER"), "events", "Authentication").await;
+    // Who may write nowhere is turned away before its topic is looked at.
+    is_told(&scram(&kafka, STRANGER, PASSWORD), "events", "Cluster authorization failed").await;
+    create_topic(&kafka.open, "others").await;
+    is_told(&good, "others", "Topic authorization failed").await;
+    is_told(&mtls(&kafka).into_iter().filter(|(name, _)| *name != "KAFKA_CA_PEM").collect(), "events", "SSL").await;
+    let missing: Settings = vec![("KAFKA_BOOTSTRAP_SERVERS", kafka.open.clone())];
+    is_told(&missing, "nowhere", "Unknown topic or partition").await;
+
+    let open: Settings = vec![("KAFKA_BOOTSTRAP_SERVERS", kafka.open.clone())];
+    let (code, said) = create_topics(&open, "made").await;
+    assert_eq!((code, said.contains("the topic is made")), (Some(0), true), "{said}");
+    let (code, said) = create_topics(&open, "made").await;
+    assert_eq!((code, said.contains("left as it is")), (Some(0), true), "{said}");
+    let (code, said) = create_topics(&good, "forbidden").await;
+    assert_eq!((code, said.contains("authorization failed")), (Some(1), true), "{said}");
+    delivers(&missing, "made").await;
+}
