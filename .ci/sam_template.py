@@ -1,0 +1,80 @@
+"""template.yaml as CloudFormation gets it, and the sets of parameters with which it is tried.
+
+Used by .ci/template and .ci/deploy-here.
+"""
+
+import logging
+import os
+import pathlib
+import tomllib
+
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
+
+ROOT = pathlib.Path(__file__).parent.parent
+REGION = "eu-central-1"
+FUNCTIONS = ["create", "get", "process", "redrive"]
+os.environ["AWS_DEFAULT_REGION"] = REGION  # where the transform looks for it
+logging.getLogger("samtranslator").setLevel(logging.CRITICAL)  # what matters is raised
+
+# What an operator has to bring. None of it exists; all of it has the right form.
+ARN = f"arn:aws:{{}}:{REGION}:000000000000:"
+SECRET = ARN.format("secretsmanager") + "secret:webhook-AbCdEf"
+VPC = {"SubnetIds": "subnet-0a1b2c3d,subnet-4e5f6a7b", "SecurityGroupIds": "sg-0a1b2c3d"}
+BROKERS = {"KafkaBootstrapServers": "b-1.kafka.example:9092,b-2.kafka.example:9092"}
+CLUSTER = ARN.format("kafka") + "cluster/notifications/0a1b2c3d-4e5f-6a7b-8c9d-0e1f2a3b4c5d-1"
+WEBHOOK = {"EmailProvider": "webhook+https://mail.example/send", "WebhookSecretArn": SECRET}
+BROUGHT = {
+    "dev": {"Authorizer": "none", "AllowAnonymous": "true"},
+    "staging": {**WEBHOOK, "PushProvider": "dev:", "CorsOrigins": "https://a.example,https://b.example", "TableStream": "KEYS_ONLY"},
+    "prod": {
+        **WEBHOOK,
+        "SmsProvider": "webhook+https://sms.example/send",
+        "Authorizer": "jwt",
+        "JwtIssuer": "https://login.example/",
+        "JwtAudience": "notifications",
+        "AlarmEmail": "on-call@example.com",
+        "CreateConcurrency": "50",
+        "ProvisionedPollers": "2",
+    },
+}
+KAFKA = {
+    "none": {},
+    "msk": {"Kafka": "msk", "MskClusterArn": CLUSTER, **BROKERS, **VPC},
+    "self-managed": {"Kafka": "self-managed", **BROKERS, **VPC},
+}
+# What is empty in a set, for the linter: it also looks at the branches that the set does not take.
+EXAMPLES = {**WEBHOOK, **BROKERS, **VPC, "MskClusterArn": CLUSTER, "KafkaSecretArn": SECRET, "JwtIssuer": "https://login.example/"}
+
+
+def source():
+    return (ROOT / "template.yaml").read_text()
+
+
+def of_samconfig(stage):
+    """The parameters that samconfig.toml gives a stage; `default` is dev."""
+    config = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    given = config["default" if stage == "dev" else stage]["deploy"]["parameters"]["parameter_overrides"]
+    return dict(one.split("=", 1) for one in given)
+
+
+def sets():
+    """Each stage with each Kafka, as (name, parameters)."""
+    return [
+        (f"{stage}, Kafka {kafka}", {**of_samconfig(stage), **BROUGHT[stage], **KAFKA[kafka]}) for stage in BROUGHT for kafka in KAFKA
+    ]
+
+
+class NoManagedPolicies:
+    """The template names none of AWS's managed policies, so nobody has to be asked for their ARNs."""
+
+    def load(self):
+        return {}
+
+
+def transformed(text, parameters, code=None):
+    """What AWS makes of the template. `code` is where each function's zip lies, by the function's name."""
+    template = yaml_parse(text)
+    for name in FUNCTIONS:
+        template["Resources"][f"{name.capitalize()}Function"]["Properties"]["CodeUri"] = (code or "s3://code/{}.zip").format(name)
+    return transform(template, {"AWS::Region": REGION, **parameters}, NoManagedPolicies())
