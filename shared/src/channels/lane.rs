@@ -48,6 +48,10 @@ impl Default for Limits {
     }
 }
 
+/// After which time it is looked at again where nobody can say when there will be room. Sooner, whoever is due
+/// would be asked for again and again, two writes each time.
+const UNKNOWN_PACE: Duration = Duration::from_secs(1);
+
 #[derive(Debug)]
 pub struct Lane {
     channel: Channel,
@@ -183,7 +187,13 @@ impl Lane {
     pub fn later(&self, most: Duration) -> Instant {
         let mut state = self.lock();
         let now = Instant::now();
-        let from = state.breaker.left_alone_until().map_or(now, |until| until.max(now));
+        // While one attempt tries it, or none has ended yet, nobody knows the pace.
+        let from = match state.breaker.left_alone_until() {
+            Some(until) if until > now => until,
+            Some(_) => now + UNKNOWN_PACE,
+            None if state.kept.is_zero() => now + UNKNOWN_PACE,
+            None => now,
+        };
         let turn = state.last_turn.max(from) + state.kept / self.bound;
         state.last_turn = turn.min(from + most);
         state.last_turn

@@ -41,9 +41,15 @@ pub(super) fn security(reader: &mut Reader<'_>) -> Read<Security> {
     let ca = pem(reader, &KAFKA_CA_PEM, "-----BEGIN CERTIFICATE-----");
     let certificate = pem(reader, &KAFKA_CERTIFICATE_PEM, "-----BEGIN CERTIFICATE-----");
     let key = pem(reader, &KAFKA_KEY_PEM, "PRIVATE KEY-----");
-    let (protocol, mechanism, username, password) = (protocol?, mechanism?, username?, password?);
-    let tls = tls(reader, protocol, ca?, certificate?, key?);
-    let sasl = sasl(reader, protocol, mechanism, username, password);
+    let protocol = protocol?;
+    let tls = match (ca, certificate, key) {
+        (Ok(ca), Ok(certificate), Ok(key)) => tls(reader, protocol, ca, certificate, key),
+        (Err(reported), ..) | (_, Err(reported), _) | (.., Err(reported)) => Err(reported),
+    };
+    let sasl = match (mechanism, username, password) {
+        (Ok(mechanism), Ok(username), Ok(password)) => sasl(reader, protocol, mechanism, username, password),
+        (Err(reported), ..) | (_, Err(reported), _) | (.., Err(reported)) => Err(reported),
+    };
     Ok(Security { tls: tls?, sasl: sasl? })
 }
 

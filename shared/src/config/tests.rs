@@ -348,7 +348,8 @@ fn what_kafkas_protocol_lacks_or_does_not_use_is_a_fault() {
     const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----";
     const KEY: &str = "-----BEGIN PRIVATE KEY-----";
     type Said = &'static [(&'static str, &'static str)];
-    let cases: [(Said, &[&str]); 8] = [
+    let cases: [(Said, &[&str]); 9] = [
+        (&[("KAFKA_SECURITY_PROTOCOL", "SASL_SSL"), ("KAFKA_CA_PEM", "canary")], &["KAFKA_CA_PEM", "KAFKA_SASL_MECHANISM"]),
         (&[("KAFKA_SECURITY_PROTOCOL", "SASL_SSL")], &["KAFKA_SASL_MECHANISM"]),
         (
             &[("KAFKA_SECURITY_PROTOCOL", "SASL_SSL"), ("KAFKA_SASL_MECHANISM", "PLAIN")],

@@ -332,7 +332,7 @@ impl Worker {
     async fn finish(&self, held: Held, finish: &Change, budget: &Budget) -> Delivery {
         let id = held.notification.id;
         let mut pause = Duration::from_millis(50);
-        let deadline = budget.deadline.max(Instant::now() + Budget::BESIDE_SEND);
+        let deadline = if budget.remaining().is_zero() { Instant::now() + Budget::BESIDE_SEND } else { budget.deadline };
         loop {
             match timeout_at(deadline, self.store.apply(id, finish)).await {
                 Ok(Ok(Applied::Done(finished))) => {

@@ -109,6 +109,7 @@ impl Redrive {
         while !at_work.is_empty() || at_rest.iter().any(|rest| rest.awaited) {
             let wake = at_rest.iter().map(|rest| rest.wake).min();
             tokio::select! {
+                biased; // by chance a world of the simulation would not replay
                 Some((shard, done)) = at_work.next() => {
                     total = total.plus(done.report);
                     // What a later pass took up is not left.
