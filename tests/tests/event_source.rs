@@ -275,7 +275,8 @@ async fn a_rebalance_in_the_middle_of_a_batch_loses_nothing() {
     taken.fail();
     second.kill().await;
     let back = first.call().await;
-    assert_eq!(back.records(), moved);
+    // Its own too, if the rebalance took its commit along: at least once.
+    assert!(moved.iter().all(|record| back.records().contains(record)), "{:?}", back.records());
     back.succeed();
     first.stop().await;
     assert_all_is_committed(&kafka).await;
