@@ -41,13 +41,16 @@ async fn an_email_provider_that_does_not_answer_holds_up_no_sms_and_claims_no_mo
         assert!(begun.elapsed() < Duration::from_secs(2 * 4 + 2), "SMS {n} took {:?}", begun.elapsed());
     }
     assert_eq!(sms.requests().len(), 20);
-    let (mut processing, mut untouched) = (0, 0);
+    let (mut processing, mut begun) = (0, 0);
     for id in &slow {
         let n = server.notification(id).await;
-        processing += usize::from(n["status"] == "Processing");
-        untouched += usize::from(n["status"] == "Pending" && n["attempts"] == json!([]));
+        let under_way = usize::from(n["status"] == "Processing");
+        processing += under_way;
+        begun += under_way + n["attempts"].as_array().unwrap().len();
     }
-    assert!(processing <= 4 && untouched > 20, "{processing} are claimed, {untouched} are not");
+    // Four may have been claimed and not asked yet. How many had their turn so far is the machine's affair.
+    let asked = email.requests().len();
+    assert!(processing <= 4 && begun <= asked + 4, "{processing} are claimed; {begun} attempts for {asked} requests");
     email.release();
     for id in &slow {
         server.wait_for(id, "Sent").await;
