@@ -276,7 +276,8 @@ impl ServerProcess {
 
     /// Waits for the end of a process that was told to stop; then its logs are complete.
     pub async fn ended(&mut self) -> ExitStatus {
-        let status = timeout(PATIENCE, self.child.wait()).await.expect("the server stops in time").expect("a status");
+        let Ok(status) = timeout(PATIENCE, self.child.wait()).await else { panic!("the server does not end:\n{}", self.logs()) };
+        let status = status.expect("a status");
         if let Some(collecting) = self.collecting.take() {
             collecting.await.expect("stderr is read to its end");
         }

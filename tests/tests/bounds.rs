@@ -1,6 +1,9 @@
 //! One provider that is slow, or that fails again and again: whom it holds up, and for how long. The real use
 //! cases with a consumer and a redrive of their own, on a store in memory and on virtual time.
 
+#[path = "bounds/hanging.rs"]
+#[cfg(test)]
+mod hanging;
 #[path = "bounds/house.rs"]
 #[cfg(test)]
 mod house;
@@ -177,6 +180,42 @@ async fn a_request_is_accepted_while_its_provider_is_full_or_left_alone() {
     house.email.accepts();
     house.live();
     house.until(Status::Sent, &[second.id, waiting.id]).await;
+}
+
+/// Claims that hang keep their places, and whoever finds none would take the provider for slow: the batch would
+/// be left to redrive, and be done for Kafka when it comes again.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_is_not_taken_for_a_slow_provider() {
+    let house = House::new(room(4), POLICY);
+    for n in 0..100 {
+        house.accept(Channel::Email, &format!("user-{n}")).await;
+    }
+    let batch = house.records(100);
+    house.store_hangs(true);
+    house.process.run(batch.clone(), &house.budget()).await.expect_err("no claim reached the store");
+    house.store_hangs(false);
+    let report = house.process.run(batch, &house.budget()).await.unwrap();
+    assert_eq!((report.attempted, report.waiting, house.email.begun().len()), (100, 0, 100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_run_of_redrive_brings_on_what_it_has_lined_up_itself() {
+    let house = House::without_kafka(room(1), POLICY);
+    house.email.takes(SLOW);
+    let busy_with = |user| tokio::spawn(house.clone().make(Channel::Email, user));
+    busy_with("ada");
+    sleep(Duration::from_secs(1)).await;
+    let mut waiting = Vec::new();
+    for user in ["bob", "cy", "di"] {
+        waiting.push(house.accept(Channel::Email, user).await);
+    }
+    sleep(POLICY.due_guard * 2).await;
+    // So that none of them finds room at first.
+    busy_with("eve");
+    sleep(Duration::from_secs(1)).await;
+    house.redrive_once(SLOW * 4).await;
+    let sent = waiting.iter().filter(|id| house.read(**id).status == Status::Sent).count();
+    assert_eq!(sent, waiting.len());
 }
 
 /// Its lease is over, and an attempt in its place would be one more at a provider that is left alone.

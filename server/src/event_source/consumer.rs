@@ -156,6 +156,8 @@ pub(super) fn config(settings: &KafkaSettings, properties: &[(String, String)]) 
         .set("fetch.max.bytes", "8388608")
         .set("fetch.error.backoff.ms", "100")
         .set("socket.keepalive.enable", "true")
+        // A connection that has died silently is given up; the default would read nothing for a minute.
+        .set("socket.timeout.ms", "10000")
         .set("reconnect.backoff.ms", "20")
         .set("reconnect.backoff.max.ms", "1000");
     secure(&mut config, &settings.security);

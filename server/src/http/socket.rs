@@ -71,6 +71,11 @@ impl AsyncWrite for Socket {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
         if let Poll::Ready(Ok(())) = flushed {
             self.state.flushed();
+            // hyper looked for the next request while this one was at work, and no time ran then. It may not look
+            // again by itself: the idle time is to wake it.
+            if let Poll::Ready(Err(late)) = self.or_late::<()>(context) {
+                return Poll::Ready(Err(late));
+            }
         }
         flushed
     }

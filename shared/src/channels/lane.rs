@@ -156,6 +156,11 @@ impl Lane {
         }
     }
 
+    /// It was not the provider that was slow.
+    pub fn catch_up(&self) {
+        self.lock().behind_until = None;
+    }
+
     /// As [`Self::fall_behind`], for one user whose own attempts took all the time that there was.
     pub fn user_falls_behind(&self, key: String, until: Instant) {
         let users = &mut self.lock().users_behind;

@@ -75,6 +75,10 @@ impl Process {
         let counts = stream::iter(by_key).map(in_order).buffer_unordered(SIDE_BY_SIDE);
         let report = counts.fold(report, |sum, one| async move { sum.plus(one) }).await;
         let reached = report.attempted + report.left;
+        if reached == 0 && report.failed > 0 {
+            // Whoever found no room waited for claims that the store let hang, and not for a provider.
+            self.worker.providers.lanes().iter().for_each(|lane| lane.catch_up());
+        }
         if reached == 0 && report.failed + report.not_begun > 0 {
             return Err(NothingReached { failed: report.failed, not_begun: report.not_begun });
         }

@@ -65,7 +65,8 @@ enum Done {
     Processed,
     Passed,
     PutOff,
-    Waiting,
+    /// Until then.
+    Waiting(Timestamp),
     Left,
 }
 
@@ -81,7 +82,7 @@ struct Armed {
 #[derive(Clone, Copy, Default)]
 struct Pass {
     report: Report,
-    /// The soonest that is not due yet.
+    /// The soonest that is not due yet, those lined up just now among them.
     next: Option<Timestamp>,
     /// It could not be read to its end.
     unread: bool,
@@ -170,8 +171,8 @@ impl Redrive {
             // Those that it works on itself are bounded by their lanes: no slow provider keeps the rest of the
             // page from theirs.
             let done = armed.map(|armed| self.bring_on(armed, budget)).buffer_unordered(SHARE);
-            pass.report = done.fold(pass.report, |report, done| async move { report.and(&done) }).await;
-            pass.next = later.first().map(|due| due.due_at.at);
+            pass = done.fold(pass, |pass, done| async move { pass.and(&done) }).await;
+            pass.next = pass.next.into_iter().chain(later.first().map(|due| due.due_at.at)).min();
             after = page.last().copied();
             if !later.is_empty() || page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
                 return pass;
@@ -244,10 +245,7 @@ impl Redrive {
             Ok(Delivery::Attempted(_) | Delivery::Ended(_) | Delivery::Unfinished(_)) => Done::Processed,
             Ok(Delivery::Left(_) | Delivery::Missing | Delivery::Foreign) => Done::Passed,
             Ok(Delivery::NotBegun) => Done::PutOff,
-            Ok(Delivery::Full | Delivery::LeftAlone) => {
-                self.line_up(id, channel, due_at, redriven_before).await;
-                Done::Waiting
-            }
+            Ok(Delivery::Full | Delivery::LeftAlone) => Done::Waiting(self.line_up(id, channel, due_at, redriven_before).await),
             Err(error) => {
                 tracing::error!(notification.id = %id, %error, "re-armed, but not brought on: it comes again");
                 Done::PutOff
@@ -256,8 +254,8 @@ impl Redrive {
     }
 
     /// Its guard is for an event that may be on its way. Nothing is: it comes again when there may be room
-    /// for it, and this look doesn't count. Without this write it would come after its guard.
-    async fn line_up(&self, id: NotificationId, channel: Channel, seen: DueAt, redriven: u32) {
+    /// for it, and this look doesn't count. Without this write it would come after its guard. When to look again.
+    async fn line_up(&self, id: NotificationId, channel: Channel, seen: DueAt, redriven: u32) -> Timestamp {
         let guard = self.worker.policy.due_guard;
         let wait = self.worker.providers.lane(channel).later(guard * LAST_GUARD).saturating_duration_since(Instant::now());
         // Its own moment already: with jitter some would come together, find no room, and lose their turn.
@@ -266,6 +264,8 @@ impl Redrive {
         if let Err(error) = lined_up {
             tracing::debug!(notification.id = %id, %error, "not known to be lined up: it comes again after its guard at the latest");
         }
+        // Instants are finer than due times: cut to the millisecond, its turn may lie just before its moment.
+        at.max(self.worker.clock.now().plus(BREATH))
     }
 }
 
@@ -297,7 +297,7 @@ impl Report {
             Done::Processed => &mut sum.processed,
             Done::Passed => &mut sum.passed,
             Done::PutOff => &mut sum.put_off,
-            Done::Waiting => &mut sum.waiting,
+            Done::Waiting(_) => &mut sum.waiting,
             Done::Left => &mut sum.left,
         };
         *count += 1;
@@ -306,6 +306,11 @@ impl Report {
 }
 
 impl Pass {
+    fn and(self, done: &Done) -> Self {
+        let again = if let Done::Waiting(until) = done { Some(*until) } else { None };
+        Self { report: self.report.and(done), next: self.next.into_iter().chain(again).min(), ..self }
+    }
+
     const fn progressed(&self) -> bool {
         self.report.published + self.report.processed > 0
     }

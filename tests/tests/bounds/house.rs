@@ -2,6 +2,7 @@
 //! test says.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,9 +22,10 @@ use shared::service::process::Process;
 use shared::service::redrive::Redrive;
 use shared::service::{Budget, Policy};
 use shared::store::Store;
-use tests::simulation::model_store::ModelStore;
 use tests::stage::{Broker, POLICY, START, new_notification};
 use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::hanging::HangingStore;
 
 const PAUSE: RetryPolicy = RetryPolicy { base: Duration::from_secs(10), cap: Duration::from_mins(1), max_attempts: u32::MAX };
 pub(crate) const LIMITS: Limits = Limits { email: 20, sms: 20, push: 20, endurance: Endurance { failures: 5, pause: PAUSE } };
@@ -149,7 +151,7 @@ pub(crate) struct House {
     pub(crate) create: Arc<Create>,
     redrive: Arc<Redrive>,
     broker: Arc<Broker>,
-    store: Arc<ModelStore>,
+    store: Arc<HangingStore>,
     clock: Arc<VirtualTime>,
 }
 
@@ -164,10 +166,10 @@ impl House {
 
     fn with(limits: Limits, policy: Policy, kafka: bool) -> Self {
         let (email, sms, broker) = (Model::new(), Model::new(), Arc::new(Broker::default()));
-        let (store, clock) = (Arc::new(ModelStore::default()), Arc::new(VirtualTime(Instant::now())));
+        let (store, clock) = (Arc::new(HangingStore::default()), Arc::new(VirtualTime(Instant::now())));
         let on = |channel, model: &Arc<Model>| -> (Channel, Arc<dyn Provider>) { (channel, Arc::<Model>::clone(model)) };
         let worker = Arc::new(Worker {
-            store: Arc::<ModelStore>::clone(&store),
+            store: Arc::<HangingStore>::clone(&store),
             providers: Arc::new(Providers::of([on(Channel::Email, &email), on(Channel::Sms, &sms)], &limits)),
             clock: Arc::<VirtualTime>::clone(&clock),
             random: Arc::new(SystemRandom),
@@ -217,6 +219,10 @@ impl House {
         self.create.create(new, &self.budget()).await.unwrap()
     }
 
+    pub(crate) async fn make(self, channel: Channel, user: &str) {
+        self.create(channel, user).await;
+    }
+
     pub(crate) async fn accept(&self, channel: Channel, user: &str) -> NotificationId {
         match self.create(channel, user).await {
             Creation::Accepted(n) | Creation::Attempted(n) => n.id,
@@ -250,8 +256,17 @@ impl House {
         self.store.apply(id, &claim).await.unwrap();
     }
 
+    pub(crate) fn store_hangs(&self, hangs: bool) {
+        self.store.hangs.store(hangs, Ordering::Relaxed);
+    }
+
+    /// One run of redrive, which waits for what becomes due within that time.
+    pub(crate) async fn redrive_once(&self, idle: Duration) {
+        self.redrive.run(&self.budget(), Instant::now() + idle).await;
+    }
+
     pub(crate) fn all(&self) -> Vec<Notification> {
-        self.store.all()
+        self.store.model.all()
     }
 
     pub(crate) fn in_status(&self, status: Status) -> usize {
@@ -259,7 +274,7 @@ impl House {
     }
 
     pub(crate) fn read(&self, id: NotificationId) -> Notification {
-        self.store.read(&Tenant::default(), id).unwrap()
+        self.store.model.read(&Tenant::default(), id).unwrap()
     }
 
     /// Goes on until all of them have the status.

@@ -83,3 +83,17 @@ async fn out_of_files_it_says_so_and_takes_connections_again_later() {
     let id = server.create(&json!({"userId": "ada", "channel": "push", "template": "t"})).await;
     server.wait_for(&id, "Sent").await;
 }
+
+/// An answer to a body is another way to silence than an answer to a head alone.
+#[tokio::test]
+async fn a_client_that_asked_once_and_then_says_nothing_is_cut_off() {
+    let server = ServerProcess::start_with(&[("IDLE_TIMEOUT", "1s")]).await;
+    for request in [get("/health"), create(BODY)] {
+        let mut client = Raw::connect(server.address()).await.unwrap();
+        assert!(client.ask(&request).await.unwrap().status < 300);
+        let since = Instant::now();
+        client.closed().await;
+        let silent = since.elapsed();
+        assert!(silent > Duration::from_millis(900) && silent < Duration::from_secs(5), "{silent:?}");
+    }
+}

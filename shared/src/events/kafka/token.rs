@@ -2,6 +2,7 @@
 //! librdkafka asks for one when it connects and again before it ends, in a callback that can't wait for a
 //! future and may run on a thread of the runtime: so each is made on a thread of its own.
 
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
@@ -10,7 +11,6 @@ use aws_msk_iam_sasl_signer::generate_auth_token;
 use rdkafka::client::OAuthToken;
 use thiserror::Error;
 use tokio::runtime::Builder;
-use tokio::time::timeout;
 
 /// Credentials may have to be fetched over the network. librdkafka asks again 10 s after a failure.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -30,11 +30,20 @@ pub enum Error {
 
 /// A token for the identity that AWS's own variables, files and roles name.
 pub fn of_msk() -> Result<OAuthToken, Error> {
-    let made = thread::Builder::new().name("kafka-token".to_owned()).spawn(|| {
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(|_io| Error::NoThread)?;
-        runtime.block_on(async { timeout(WITHIN, make()).await.unwrap_or(Err(Error::Late)) })
+    let (tell, told) = mpsc::channel();
+    let thread = thread::Builder::new().name("kafka-token".to_owned()).spawn(move || {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let made = runtime.map_err(|_io| Error::NoThread).and_then(|runtime| runtime.block_on(make()));
+        // Nobody listens any more where it was too late.
+        drop(tell.send(made));
     });
-    let made = made.map_err(|_io| Error::NoThread).and_then(|thread| thread.join().unwrap_or(Err(Error::NotSigned)));
+    // The thread is not joined: a name that is being resolved can't be cut short.
+    let made = thread.map_err(|_io| Error::NoThread).and_then(|_detached| {
+        told.recv_timeout(WITHIN).unwrap_or_else(|error| match error {
+            RecvTimeoutError::Timeout => Err(Error::Late),
+            RecvTimeoutError::Disconnected => Err(Error::NotSigned),
+        })
+    });
     if let Err(error) = &made {
         tracing::error!(%error, "no token for kafka: it is tried again");
     }
