@@ -35,6 +35,7 @@ mod armed {
     use std::pin::pin;
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::Poll;
     use std::time::Duration;
 
     use crate::config::{Environment, SystemEnvironment};
@@ -157,13 +158,14 @@ mod armed {
         }
     }
 
-    /// The call, with its window after its first step.
+    /// The call, with its window after its first step, with which it may have ended already.
     pub async fn under_way<T>(call: impl Future<Output = T>, window: Window) -> T {
         let mut call = pin!(call);
-        if let std::task::Poll::Ready(output) = futures::poll!(&mut call) {
-            return output;
-        }
+        let first = futures::poll!(&mut call);
         reached(window);
-        call.await
+        match first {
+            Poll::Ready(output) => output,
+            Poll::Pending => call.await,
+        }
     }
 }

@@ -134,7 +134,10 @@ fn serve(place: &Place, sweep_every: Duration, stop: &CancellationToken, ready: 
         runtime.block_on(until_stopped(listener, database, sweep_every, stop));
     }
     drop(runtime);
-    drop(lock);
+    // Not by closing it alone: a child that is being started has a copy of it until it becomes its program.
+    if let Some(Err(error)) = lock.map(|lock| lock.unlock()) {
+        tracing::warn!(%error, "the data folder could not be unlocked before the end");
+    }
 }
 
 async fn until_stopped(listener: TcpListener, database: Database, sweep_every: Duration, stop: &CancellationToken) {
