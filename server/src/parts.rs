@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use shared::config::{KafkaChoice, StoreKind, StoreSettings};
-use shared::events::{KafkaSettings, Security};
+use shared::events::KafkaSettings;
 use shared::store::dynamodb::DynamoDb;
 use shared::store::{self, Store};
 
@@ -64,7 +64,11 @@ impl Parts {
                 let broker = EmbeddedBroker::start(&topic.topic, PARTITIONS);
                 let broker = broker.map_err(|source| Fatal::EmbeddedBroker { source })?;
                 tracing::info!("kafka is the embedded broker: what it holds ends with the process, what is due does not");
-                let settings = topic.clone().at(broker.bootstrap_servers().to_owned(), Security::default(), *produce_timeout);
+                let settings = topic.clone().at(
+                    broker.bootstrap_servers().to_owned(),
+                    shared::events::Security::default(),
+                    *produce_timeout,
+                );
                 embedded.broker = Some(broker);
                 Some(settings)
             }
