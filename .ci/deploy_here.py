@@ -24,8 +24,6 @@ from base64 import b64decode, b64encode
 
 import ministack
 import sam_template
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from confluent_kafka.admin import AdminClient, NewTopic
 from sam_template import FUNCTIONS, REGION, ROOT
 
@@ -265,10 +263,10 @@ def closed(stack, parameters, settings):
     for path, wanted in [("/health", 200), ("/api/openapi.json", 200), ("/api/notifications?userId=ada", 403), ("/nowhere", 403)]:
         status, _, _ = passed_on(base + path, "GET", {}, b"")
         check(status == wanted, f"GET {path} without a signature was answered {status}, not {wanted}")
-    request = AWSRequest("GET", base + "/api/notifications?userId=ada")
-    SigV4Auth(stack.session.get_credentials(), "execute-api", REGION).add_auth(request)
-    status, _, body = passed_on(request.url, "GET", dict(request.headers), b"")
-    check(status == 200, f"a signed GET was answered {status}: {body[:300]}")
+    step("somebody with credentials is, and everything works")
+    keys = {name.upper(): value for name, value in ministack.KEYS.items() if name.startswith("aws_")}
+    asked = [sys.executable, ROOT / "tests/smoke", base, "--auth", "iam", "--region", REGION]
+    subprocess.run(asked, check=True, env=keys)
 
 
 with tempfile.TemporaryDirectory() as folder:
