@@ -65,6 +65,20 @@ async fn a_delivery_at_the_first_attempt_takes_six_write_units_and_no_read() {
 }
 
 #[tokio::test]
+async fn each_started_kilobyte_more_takes_three_write_units_more() {
+    for (filled, units) in [(0, 6), (1_000, 9), (3_000, 15)] {
+        let at = Metered::start().await;
+        let raw = serde_json::value::RawValue::from_string(format!(r#"{{"text":"{}"}}"#, "x".repeat(filled))).unwrap();
+        let n = Notification { data: Some(JsonObject::parse(&raw).unwrap()), ..ordinary() };
+        at.db.create(&n).await.unwrap();
+        let mine = at.claim(&n).await;
+        at.finish(&n, mine, 1, sample::sent()).await;
+        let expected = format!("{units} write units, 0 read units: PutItem 1, UpdateItem 2");
+        assert_eq!(at.proxy.take_meter().to_string(), expected, "{filled} characters");
+    }
+}
+
+#[tokio::test]
 async fn a_replay_takes_one_write_unit_and_no_read() {
     let at = Metered::start().await;
     let n = ordinary();
