@@ -36,7 +36,7 @@ fn in_query(text: &str) -> String {
 #[tokio::test]
 async fn a_record_of_each_release_reads_and_replays_as_it_did_then() {
     let place = Place::new().await;
-    let server = place.server_that_waits(&[]).await;
+    let server = place.server_that_waits().await;
     for old in frozen() {
         place.put(&old).await;
         let (name, id) = (&old.name, old.id());
@@ -60,7 +60,7 @@ async fn a_record_of_each_release_reads_and_replays_as_it_did_then() {
 #[tokio::test]
 async fn a_record_of_each_release_is_cancelled_and_retried_where_it_may_be() {
     let place = Place::new().await;
-    let server = place.server_that_waits(&[]).await;
+    let server = place.server_that_waits().await;
     for old in frozen() {
         place.put(&old).await;
         let (name, id, status) = (&old.name, old.id(), old.text("status"));
@@ -109,14 +109,16 @@ async fn a_record_of_each_release_is_brought_to_its_end() {
 #[tokio::test]
 async fn an_event_of_each_release_brings_its_notification_to_its_end() {
     let place = Place::new().await;
-    let server = place.server_that_waits(&[]).await;
+    let server = place.server_that_waits().await;
     let producer: FutureProducer =
         ClientConfig::new().set("bootstrap.servers", place.setting("KAFKA_BOOTSTRAP_SERVERS")).create().unwrap();
-    for old in frozen().iter().filter(|old| !old.is_final()) {
+    let unfinished: Vec<Frozen> = frozen().into_iter().filter(|old| !old.is_final()).collect();
+    for old in &unfinished {
         place.put(old).await;
         publish(&producer, place.setting("KAFKA_TOPIC"), &old.event).await;
-        let end = server.wait_for(old.id(), &old.end).await;
-        assert_eq!(end["status"], old.end.as_str(), "{}", old.name);
+    }
+    for old in &unfinished {
+        server.wait_for(old.id(), &old.end).await;
     }
 }
 

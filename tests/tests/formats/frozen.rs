@@ -114,10 +114,8 @@ impl Place {
     }
 
     /// A server whose redrive has looked once, before there was anything, and sleeps.
-    pub(super) async fn server_that_waits(&self, over: &[(&str, &str)]) -> ServerProcess {
-        let mut settings = vec![("REDRIVE_INTERVAL", "1h")];
-        settings.extend(over);
-        let server = self.server(&settings).await;
+    pub(super) async fn server_that_waits(&self) -> ServerProcess {
+        let server = self.server(&[("REDRIVE_INTERVAL", "1h")]).await;
         let until = Instant::now() + PATIENCE;
         while self.proxy.meter().calls.get("Query").is_none_or(|made| *made < 16) {
             assert!(Instant::now() < until, "redrive has not looked\n{}", server.logs());
