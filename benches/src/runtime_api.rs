@@ -23,6 +23,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+/// Of X-Ray, as AWS's manual has it.
+const TRACE: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0";
+
 #[derive(Debug, Error)]
 pub enum Error {
     /// What it said, as JSON: `errorType`, `errorMessage`.
@@ -103,6 +106,12 @@ impl RuntimeApi {
         seen.ok_or(Error::Ended)
     }
 
+    /// Whether the function has said yet that it is ready.
+    #[must_use]
+    pub fn was_asked(&self) -> bool {
+        self.api.first_next.borrow().is_some()
+    }
+
     /// One invocation, to its answer. `time` is what the function is told that it has.
     pub async fn invoke(&self, payload: impl Into<Bytes>, time: Duration) -> Result<Bytes, Error> {
         let n = self.api.invoked.fetch_add(1, Ordering::Relaxed);
@@ -146,6 +155,7 @@ async fn next(State(api): State<Arc<Api>>) -> Response {
     let headers = [
         ("lambda-runtime-aws-request-id", id),
         ("lambda-runtime-deadline-ms", deadline_ms.to_string()),
+        ("lambda-runtime-trace-id", TRACE.to_owned()),
         ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:local:000000000000:function:f".to_owned()),
         ("content-type", "application/json".to_owned()),
     ];

@@ -1,6 +1,6 @@
 //! The windows between any two effects, in which a process may die or freeze, each with a name. A test
-//! sets `CRASH_AT=after-claim` and the process aborts in that window, or `HOLD_AT=after-claim` and it stays
-//! there until it is let go; `after-claim:3` means the third passage.
+//! sets `CRASH_AT=after-claim` and the process aborts in that window, `HOLD_AT=after-claim` and it stays there
+//! until it is let go, or `PANIC_AT=after-claim` and the code there panics; `after-claim:3` means the third passage.
 //!
 //! [`crash_point!`](crate::crash_point) marks a window in the code. It is nothing at all unless the feature
 //! `crash-points` is on, which only the crate `tests` asks for: what ships has no such code, and
@@ -122,17 +122,28 @@ mod armed {
         window: Window,
         /// Counts down to the passage that is meant.
         left: AtomicU32,
-        hold: bool,
+        then: Then,
     }
 
-    static ARMED: LazyLock<Option<Armed>> = LazyLock::new(|| armed("CRASH_AT", false).or_else(|| armed("HOLD_AT", true)));
+    #[derive(Clone, Copy, Debug)]
+    enum Then {
+        Abort,
+        Hold,
+        Panic,
+    }
+
+    static ARMED: LazyLock<Option<Armed>> = LazyLock::new(|| {
+        [("CRASH_AT", Then::Abort), ("HOLD_AT", Then::Hold), ("PANIC_AT", Then::Panic)]
+            .into_iter()
+            .find_map(|(variable, then)| armed(variable, then))
+    });
 
     /// What can't be read arms nothing, and the test that waits for the crash says so.
-    fn armed(variable: &str, hold: bool) -> Option<Armed> {
+    fn armed(variable: &str, then: Then) -> Option<Armed> {
         let value = SystemEnvironment.get(variable).ok()??;
         let (name, passage) = value.split_once(':').unwrap_or((&value, "1"));
         let window = Window::ALL.into_iter().find(|window| window.as_str() == name)?;
-        Some(Armed { window, left: AtomicU32::new(passage.parse().ok()?), hold })
+        Some(Armed { window, left: AtomicU32::new(passage.parse().ok()?), then })
     }
 
     pub fn reached(window: Window) {
@@ -141,11 +152,18 @@ mod armed {
         if passage != Ok(1) {
             return;
         }
-        tracing::warn!(window = window.as_str(), hold = armed.hold, "the crash point that a test has armed");
-        if !armed.hold {
-            std::process::abort();
+        tracing::warn!(window = window.as_str(), then = ?armed.then, "the crash point that a test has armed");
+        match armed.then {
+            Then::Abort => std::process::abort(),
+            Then::Hold => hold(&window.held_file()),
+            Then::Panic => panic_here(),
         }
-        hold(&window.held_file());
+    }
+
+    #[expect(clippy::panic, reason = "it is what a test asked for")]
+    fn panic_here() {
+        // Of no other panic's words can a test say that they are in no log and no answer.
+        panic!("canary of a panic");
     }
 
     /// The thread itself is held: nothing of this task goes on, and no clock is asked.

@@ -39,6 +39,7 @@
 //! - `http`: request to domain, domain to response, problems, OpenAPI. (Feature `http`.)
 //! - [`config`], [`telemetry`]: the environment, read in one place; logs that name nobody.
 //! - [`clock`], [`random`]: the one home of time and of randomness, which are arguments everywhere else.
+//! - [`permission`]: a permission that AWS says is missing, named once.
 //! - [`wiring`]: what all binaries put together alike.
 //! - [`crash`]: the windows between any two effects, by name, in which tests let a process die.
 //!
@@ -53,6 +54,7 @@ pub mod domain;
 pub mod events;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod permission;
 pub mod random;
 pub mod retry;
 pub mod service;

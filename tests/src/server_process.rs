@@ -313,7 +313,8 @@ impl ServerProcess {
     }
 }
 
-fn collect(from: impl AsyncRead + Send + Unpin + 'static, into: Arc<Mutex<String>>) -> JoinHandle<()> {
+/// Keeps what is said, line by line, until its end.
+pub(crate) fn collect(from: impl AsyncRead + Send + Unpin + 'static, into: Arc<Mutex<String>>) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut lines = BufReader::new(from).lines();
         while let Ok(Some(line)) = lines.next_line().await {

@@ -28,6 +28,8 @@ pub enum Fault {
     Stall,
     /// Refused for the moment, before the store sees it.
     Throttle,
+    /// The caller's role does not allow the call.
+    Forbid,
     /// The store serves the first key of a batch and leaves the others for later.
     LeaveUnprocessed,
     /// The first key of a batch has no item any more, as when an index trails its table.
@@ -53,6 +55,8 @@ struct State {
     meter: Meter,
     /// What befalls the next calls of an operation.
     faults: VecDeque<(String, Fault)>,
+    /// What befalls every call of an operation (or of any) until it is over.
+    lasting: Option<(Option<String>, Fault)>,
 }
 
 impl StoreProxy {
@@ -79,6 +83,16 @@ impl StoreProxy {
     /// The next call of `operation` (`PutItem`) that has no fault yet gets this one.
     pub fn fail_next(&self, operation: &str, fault: Fault) {
         self.shared.with_state(|state| state.faults.push_back((operation.to_owned(), fault)));
+    }
+
+    /// Every call of `operation` (None: every call) gets this fault until [`Self::recover`].
+    pub fn fail(&self, operation: Option<&str>, fault: Fault) {
+        self.shared.with_state(|state| state.lasting = Some((operation.map(str::to_owned), fault)));
+    }
+
+    /// The end of [`Self::fail`].
+    pub fn recover(&self) {
+        self.shared.with_state(|state| state.lasting = None);
     }
 
     /// What was measured since it was last taken; it is left there.
@@ -113,6 +127,11 @@ impl Shared {
 
     fn next_fault(&self, operation: &str) -> Option<Fault> {
         self.with_state(|state| {
+            if let Some((of, fault)) = &state.lasting
+                && of.as_ref().is_none_or(|of| of == operation)
+            {
+                return Some(*fault);
+            }
             let at = state.faults.iter().position(|(of, _fault)| of == operation)?;
             state.faults.remove(at).map(|(_of, fault)| fault)
         })
@@ -158,6 +177,7 @@ async fn serve(mut connection: TcpStream, shared: Arc<Shared>) {
                 let body = json!({"__type": "com.amazonaws.dynamodb.v20120810#ThrottlingException"});
                 Answer { status: 400, body: body.to_string().into_bytes() }
             }
+            Some(Fault::Forbid) => Answer { status: 400, body: forbidden(request.operation()).to_string().into_bytes() },
             Some(Fault::LeaveUnprocessed) => leave_unprocessed(&shared, &mut request).await,
             Some(Fault::ForgetFirst) => {
                 drop(split_batch(&mut request, |keys| keys.split_off(1)));
@@ -168,6 +188,17 @@ async fn serve(mut connection: TcpStream, shared: Arc<Shared>) {
             return;
         }
     }
+}
+
+/// In AWS's own words.
+fn forbidden(operation: &str) -> Value {
+    let role = "arn:aws:sts::123456789012:assumed-role/canary-role/f";
+    let table = "arn:aws:dynamodb:eu-central-1:123456789012:table/canary-table";
+    let message = format!(
+        "User: {role} is not authorized to perform: dynamodb:{operation} on resource: {table} because no identity-based \
+         policy allows the dynamodb:{operation} action"
+    );
+    json!({"__type": "com.amazon.coral.service#AccessDeniedException", "Message": message})
 }
 
 async fn leave_unprocessed(shared: &Shared, request: &mut Request) -> Answer {

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::Fault;
 use crate::domain::{Channel, Status};
-use crate::service;
+use crate::{service, store};
 
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
@@ -195,6 +195,8 @@ impl Problem {
     pub fn of_failure(error: &service::Error) -> Self {
         let (problem, transient) = match error {
             service::Error::Store(source) if source.is_transient() => (Self::StoreUnavailable, true),
+            // A role is changed without a new release: the same request may work later.
+            service::Error::Store(store::Error::Forbidden) => (Self::StoreUnavailable, false),
             service::Error::Store(_) | service::Error::Foreign => (Self::Internal, false),
         };
         let reasons = chain(error);

@@ -6,11 +6,12 @@
 //! without end. Overlapping runs are harmless: of two that see the same due time, one re-arm holds.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::FuturesUnordered;
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until};
 
@@ -241,7 +242,12 @@ impl Redrive {
             Err(done) => return done,
         };
         let (id, channel) = (notification.id, notification.channel);
-        match self.worker.advance(notification, budget).await {
+        // A panic costs its own notification and no other; its lease runs out.
+        let Ok(advanced) = AssertUnwindSafe(self.worker.advance(notification, budget)).catch_unwind().await else {
+            tracing::error!(notification.id = %id, "the worker panicked: it comes again");
+            return Done::PutOff;
+        };
+        match advanced {
             Ok(Delivery::Attempted(_) | Delivery::Ended(_) | Delivery::Unfinished(_)) => Done::Processed,
             Ok(Delivery::Left(_) | Delivery::Missing | Delivery::Foreign) => Done::Passed,
             Ok(Delivery::NotBegun) => Done::PutOff,

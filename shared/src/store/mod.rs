@@ -57,9 +57,12 @@ pub enum Error {
     /// No answer in time, no connection, throttled past the retries, or the service failed.
     #[error("the store is not available: {what}")]
     Unavailable { what: String },
-    /// The store answered that the call can't work: credentials, a missing permission.
+    /// The store answered that the call can't work: credentials, a request that it does not take.
     #[error("the store refused the call: {what}")]
     Refused { what: String },
+    /// Our role lacks a permission. Its name is in the log, once.
+    #[error("the store does not allow the call: a permission is missing")]
+    Forbidden,
     /// The store answers, and has no such table: somebody must create it.
     #[error("the store has no table named {table}")]
     TableMissing { table: String },
@@ -74,7 +77,7 @@ impl Error {
     pub const fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable { .. } => true,
-            Self::Refused { .. } | Self::TableMissing { .. } | Self::Unreadable { .. } => false,
+            Self::Refused { .. } | Self::Forbidden | Self::TableMissing { .. } | Self::Unreadable { .. } => false,
         }
     }
 }

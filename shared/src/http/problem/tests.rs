@@ -84,6 +84,7 @@ async fn a_failure_tells_nothing_internal() {
     let what = || "canary-internal-host".to_owned();
     let cases = [
         (service::Error::Store(store::Error::Unavailable { what: what() }), Problem::StoreUnavailable),
+        (service::Error::Store(store::Error::Forbidden), Problem::StoreUnavailable),
         (service::Error::Store(store::Error::Refused { what: what() }), Problem::Internal),
         (service::Error::Store(store::Error::Unreadable { what: what() }), Problem::Internal),
         (service::Error::Foreign, Problem::Internal),

@@ -5,6 +5,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
+use crate::permission;
 use crate::store::Error;
 
 /// The codes that DynamoDB answers with HTTP 400 although the same call may work later:
@@ -20,6 +21,8 @@ const TRANSIENT: [&str; 9] = [
     "ThrottlingException",
     "TransactionConflictException",
 ];
+/// Credentials that are good, of somebody who may not do this.
+const FORBIDDEN: &str = "AccessDeniedException";
 
 pub(super) fn error<E: ProvideErrorMetadata>(table: &str, failure: &SdkError<E, HttpResponse>) -> Error {
     match failure {
@@ -36,10 +39,18 @@ pub(super) fn error<E: ProvideErrorMetadata>(table: &str, failure: &SdkError<E, 
     }
 }
 
+/// The action that the role lacks, where that is what failed and AWS says which.
+pub(super) fn missing_permission<E: ProvideErrorMetadata>(failure: &SdkError<E, HttpResponse>) -> Option<&str> {
+    let answer = failure.as_service_error().filter(|answer| answer.code() == Some(FORBIDDEN))?;
+    permission::missing(answer.message()?)
+}
+
 fn answered(table: &str, code: Option<&str>, status: u16) -> Error {
     let code = code.unwrap_or("no code");
     if code == "ResourceNotFoundException" {
         Error::TableMissing { table: table.to_owned() }
+    } else if code == FORBIDDEN {
+        Error::Forbidden
     } else if status >= 500 || status == 429 || TRANSIENT.contains(&code) {
         Error::Unavailable { what: format!("{code} (HTTP {status})") }
     } else {
@@ -79,7 +90,8 @@ mod tests {
         }
         assert!(answered("t", Some("SomethingNew"), 503).is_transient());
         assert!(answered("t", None, 500).is_transient());
-        for code in ["AccessDeniedException", "UnrecognizedClientException", "ValidationException", "ExpiredTokenException"] {
+        assert!(matches!(answered("t", Some("AccessDeniedException"), 400), Error::Forbidden));
+        for code in ["UnrecognizedClientException", "ValidationException", "ExpiredTokenException"] {
             assert!(matches!(answered("t", Some(code), 400), Error::Refused { what } if what.starts_with(code)));
         }
         assert!(matches!(answered("t", Some("ResourceNotFoundException"), 400), Error::TableMissing { table } if table == "t"));

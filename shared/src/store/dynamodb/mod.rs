@@ -21,12 +21,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 pub use self::client::DEFAULT_TIMEOUT;
 use self::item::Stored;
 use super::{Applied, Created, Due, Error, Page, Position, Store};
 use crate::domain::{Change, DueShard, Notification, NotificationId, Tenant, UserId};
+use crate::permission::Missing;
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -36,13 +39,14 @@ pub struct DynamoDb {
     table: String,
     /// For one call with all its repeats.
     timeout: Duration,
+    missing: Missing,
 }
 
 impl DynamoDb {
     /// The store that AWS's own variables name. Nothing is sent yet; it fails only where they name no
     /// region.
     pub async fn from_environment(table: &str, timeout: Duration) -> Result<Self, Error> {
-        Ok(Self { client: client::from_environment(timeout).await?, table: table.to_owned(), timeout })
+        Ok(Self::with(client::from_environment(timeout).await?, table, timeout))
     }
 
     /// As [`from_environment`](Self::from_environment), and greets it: one cheap call before the first request,
@@ -58,7 +62,19 @@ impl DynamoDb {
     /// The store behind `endpoint` (`http://127.0.0.1:8000`), which asks for no real credentials.
     #[must_use]
     pub fn at(endpoint: &str, table: &str, timeout: Duration) -> Self {
-        Self { client: client::at(endpoint, timeout), table: table.to_owned(), timeout }
+        Self::with(client::at(endpoint, timeout), table, timeout)
+    }
+
+    fn with(client: Client, table: &str, timeout: Duration) -> Self {
+        Self { client, table: table.to_owned(), timeout, missing: Missing::default() }
+    }
+
+    /// What a failed call means. A missing permission is named in the log, here and once.
+    fn failure<E: ProvideErrorMetadata>(&self, failed: &SdkError<E, HttpResponse>) -> Error {
+        if let Some(action) = failure::missing_permission(failed) {
+            self.missing.note(action);
+        }
+        failure::error(&self.table, failed)
     }
 
     #[must_use]

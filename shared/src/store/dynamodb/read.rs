@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::fields::{Fields, required};
 use super::item::{self, Stored};
-use super::{DynamoDb, Item, failure, keys};
+use super::{DynamoDb, Item, keys};
 use crate::domain::{DueAt, DueShard, Notification, NotificationId, Tenant, UserId};
 use crate::store::{Due, Error, Page, Position};
 
@@ -21,7 +21,7 @@ const NOBODY: NotificationId = NotificationId::from_uuid(uuid::Uuid::nil());
 impl DynamoDb {
     pub(super) async fn get_item(&self, id: NotificationId) -> Result<Option<Stored>, Error> {
         let get = self.client.get_item().table_name(&self.table).key(keys::ID, keys::id(id)).consistent_read(true);
-        let output = get.send().await.map_err(|failed| failure::error(&self.table, &failed))?;
+        let output = get.send().await.map_err(|failed| self.failure(&failed))?;
         output.item().map(item::read).transpose()
     }
 
@@ -46,7 +46,7 @@ impl DynamoDb {
             .scan_index_forward(false)
             .limit(i32::try_from(limit + 1).unwrap_or(i32::MAX))
             .set_exclusive_start_key(after.map(|after| keys::user_created_start(tenant, user, after)));
-        let output = query.send().await.map_err(|failed| failure::error(&self.table, &failed))?;
+        let output = query.send().await.map_err(|failed| self.failure(&failed))?;
         let mut places = output.items().iter().map(place).collect::<Result<Vec<_>, _>>()?;
         let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = places.len() > wanted;
@@ -68,7 +68,7 @@ impl DynamoDb {
             let wanted = KeysAndAttributes::builder().set_keys(Some(left)).build();
             let wanted = wanted.map_err(|_incomplete| Error::Refused { what: "the request could not be built".to_owned() })?;
             let batch = self.client.batch_get_item().request_items(&self.table, wanted);
-            let output = batch.send().await.map_err(|failed| failure::error(&self.table, &failed))?;
+            let output = batch.send().await.map_err(|failed| self.failure(&failed))?;
             for item in output.responses().and_then(|tables| tables.get(&self.table)).into_iter().flatten() {
                 // A list is not the place to stumble over what a newer release wrote, or over one bad item.
                 match item::read(item) {
@@ -108,7 +108,7 @@ impl DynamoDb {
         // One call, unless more is asked for than the megabyte that an answer holds.
         loop {
             let page = query.clone().set_exclusive_start_key(start).send().await;
-            let page = page.map_err(|failed| failure::error(&self.table, &failed))?;
+            let page = page.map_err(|failed| self.failure(&failed))?;
             for key in page.items() {
                 // One bad key must not hide what is due behind it.
                 match due(key) {
@@ -127,7 +127,7 @@ impl DynamoDb {
     /// Half a read unit, and no permission beyond those that every reader has.
     pub(super) async fn ping(&self) -> Result<(), Error> {
         let get = self.client.get_item().table_name(&self.table).key(keys::ID, keys::id(NOBODY));
-        get.send().await.map(drop).map_err(|failed| failure::error(&self.table, &failed))
+        get.send().await.map(drop).map_err(|failed| self.failure(&failed))
     }
 }
 

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::{
 use thiserror::Error;
 use tokio::time::Instant;
 
-use super::{DynamoDb, failure, keys};
+use super::{DynamoDb, keys};
 use crate::store;
 
 /// AWS needs some seconds for a new table.
@@ -76,9 +76,12 @@ impl DynamoDb {
         let described = match self.client.describe_table().table_name(&self.table).send().await {
             Ok(described) => described,
             // For a moment after its making AWS may still say that there is none.
-            Err(failed) => match failure::error(&self.table, &failed) {
+            Err(failed) => match self.failure(&failed) {
                 store::Error::TableMissing { .. } => return Ok(false),
-                source @ (store::Error::Unavailable { .. } | store::Error::Refused { .. } | store::Error::Unreadable { .. }) => {
+                source @ (store::Error::Unavailable { .. }
+                | store::Error::Refused { .. }
+                | store::Error::Forbidden
+                | store::Error::Unreadable { .. }) => {
                     return Err(Error::Store { step: "DescribeTable", source });
                 }
             },
@@ -133,7 +136,7 @@ impl DynamoDb {
         step: &'static str,
         failed: &aws_sdk_dynamodb::error::SdkError<E, aws_sdk_dynamodb::config::http::HttpResponse>,
     ) -> Error {
-        Error::Store { step, source: failure::error(&self.table, failed) }
+        Error::Store { step, source: self.failure(failed) }
     }
 }
 

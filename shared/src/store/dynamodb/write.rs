@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
 use super::expression::Expression;
 use super::fields::required;
 use super::item::{self, Stored};
-use super::{DynamoDb, failure, keys};
+use super::{DynamoDb, keys};
 use crate::domain::{Change, Notification, NotificationId};
 use crate::store::{Applied, Created, Error};
 
@@ -24,7 +24,7 @@ impl DynamoDb {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let Err(failed) = put.send().await else { return Ok(Created::New) };
         let Some(PutItemError::ConditionalCheckFailedException(condition)) = failed.as_service_error() else {
-            return Err(failure::error(&self.table, &failed));
+            return Err(self.failure(&failed));
         };
         // It failed because there is an item; a store that does not bring it back is none for us.
         match item::read(required(keys::ID, condition.item())?)? {
@@ -57,7 +57,7 @@ impl DynamoDb {
             Err(failed) => failed,
         };
         let Some(UpdateItemError::ConditionalCheckFailedException(condition)) = failed.as_service_error() else {
-            return Err(failure::error(&self.table, &failed));
+            return Err(self.failure(&failed));
         };
         let Some(found) = condition.item() else { return Ok(Applied::Missing) };
         Ok(match item::read(found)? {

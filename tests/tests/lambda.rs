@@ -1,0 +1,15 @@
+//! The functions' real binaries, as Lambda runs them: under a stand-in of its Runtime API, on the embedded store
+//! and broker, or on the real parts that the environment names.
+
+#[path = "lambda/events.rs"]
+#[cfg(test)]
+mod events;
+#[path = "lambda/failures.rs"]
+#[cfg(test)]
+mod failures;
+#[path = "lambda/start.rs"]
+#[cfg(test)]
+mod start;
+#[path = "lambda/world.rs"]
+#[cfg(test)]
+mod world;
