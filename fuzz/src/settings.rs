@@ -54,8 +54,10 @@ fn judged<T: Debug>(environment: &Made, command: Command, read: fn(&dyn Environm
             assert!(!faults.0.is_empty(), "refused without a reason");
             assert!(!format!("{faults} {faults:?}").contains(CANARY), "a secret shows in a fault of {command:?}: {faults}");
             for fault in &faults.0 {
-                let setting =
-                    ALL.iter().find(|known| known.name == fault.name || known.file_twin().as_deref() == Some(&fault.name));
+                let setting = ALL.iter().find(|known| {
+                    known.name == fault.name
+                        || [known.file_twin(), known.arn_twin()].iter().flatten().any(|twin| *twin == fault.name)
+                });
                 let setting = setting.unwrap_or_else(|| panic!("there is no {}", fault.name));
                 assert!(setting.used_by.contains(&command), "{command:?} does not use {}", fault.name);
                 assert!(!fault.allowed.is_empty());

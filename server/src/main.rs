@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use server::fatal::Fatal;
 use server::{health, serve, stack, table, topics};
+use shared::config::table::Command;
 use shared::config::{
-    CreateTableSettings, CreateTopicsSettings, HealthSettings, ServerSettings, StackSettings, SystemEnvironment,
+    CreateTableSettings, CreateTopicsSettings, HealthSettings, ServerSettings, StackSettings, SystemEnvironment, secrets,
 };
 use shared::telemetry;
 
@@ -34,12 +35,12 @@ async fn run() -> Result<(), Fatal> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         [] => {
-            let settings = ServerSettings::read(&SystemEnvironment)?;
+            let settings = ServerSettings::read(&secrets::fetch(Command::Server, SystemEnvironment).await)?;
             telemetry::init(&settings.log).map_err(|source| Fatal::Telemetry { source })?;
             Box::pin(serve::run(settings)).await
         }
         ["stack"] => {
-            let settings = StackSettings::read(&SystemEnvironment)?;
+            let settings = StackSettings::read(&secrets::fetch(Command::Stack, SystemEnvironment).await)?;
             telemetry::init(&settings.log).map_err(|source| Fatal::Telemetry { source })?;
             Box::pin(stack::run(settings)).await
         }
@@ -49,7 +50,7 @@ async fn run() -> Result<(), Fatal> {
             table::create(&settings).await
         }
         ["create-topics"] => {
-            let settings = CreateTopicsSettings::read(&SystemEnvironment)?;
+            let settings = CreateTopicsSettings::read(&secrets::fetch(Command::CreateTopics, SystemEnvironment).await)?;
             telemetry::init(&settings.log).map_err(|source| Fatal::Telemetry { source })?;
             topics::create(&settings).await
         }

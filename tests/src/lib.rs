@@ -20,6 +20,7 @@ pub mod load;
 pub mod outage;
 pub mod raw;
 pub mod receiver;
+pub mod secret_store;
 pub mod secure_kafka;
 pub mod server_process;
 pub mod setting;

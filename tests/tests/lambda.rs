@@ -7,6 +7,9 @@ mod events;
 #[path = "lambda/failures.rs"]
 #[cfg(test)]
 mod failures;
+#[path = "lambda/secrets.rs"]
+#[cfg(test)]
+mod secrets;
 #[path = "lambda/start.rs"]
 #[cfg(test)]
 mod start;

@@ -175,8 +175,11 @@ async fn refusing_broker() -> String {
 
 #[tokio::test]
 async fn a_password_that_is_not_taken_is_a_refusal() {
-    let password =
-        Sasl::Password { mechanism: Mechanism::Plain, username: "user".to_owned(), password: Secret::new("canary".to_owned()) };
+    let password = Sasl::Password {
+        mechanism: Mechanism::Plain,
+        username: Secret::new("user".to_owned()),
+        password: Secret::new("canary".to_owned()),
+    };
     let settings = KafkaSettings {
         bootstrap_servers: refusing_broker().await,
         security: Security { tls: None, sasl: Some(password) },

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use create::AppState;
 use lambda_http::{Request, run_concurrent, service_fn};
-use shared::config::{CreateSettings, SystemEnvironment};
+use shared::config::table::Command;
+use shared::config::{CreateSettings, SystemEnvironment, secrets};
 use shared::http::front;
 use shared::service::create::Create;
 use shared::store::dynamodb::DynamoDb;
@@ -14,7 +15,8 @@ use shared::{telemetry, wiring};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
-    let settings = match CreateSettings::read(&SystemEnvironment) {
+    let environment = secrets::fetch(Command::Create, SystemEnvironment).await;
+    let settings = match CreateSettings::read(&environment) {
         Ok(settings) => settings,
         Err(faults) => return Ok(faults.report()),
     };

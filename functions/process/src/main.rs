@@ -6,7 +6,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use lambda_runtime::{Error, LambdaEvent, run_concurrent, service_fn};
 use serde_json::value::RawValue;
-use shared::config::{ProcessSettings, SystemEnvironment};
+use shared::config::table::Command;
+use shared::config::{ProcessSettings, SystemEnvironment, secrets};
 use shared::domain::Timestamp;
 use shared::service::Budget;
 use shared::service::process::Process;
@@ -15,7 +16,8 @@ use shared::{telemetry, wiring};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
-    let settings = match ProcessSettings::read(&SystemEnvironment) {
+    let environment = secrets::fetch(Command::Process, SystemEnvironment).await;
+    let settings = match ProcessSettings::read(&environment) {
         Ok(settings) => settings,
         Err(faults) => return Ok(faults.report()),
     };

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use lambda_runtime::{Error, LambdaEvent, run_concurrent, service_fn};
 use serde_json::value::RawValue;
-use shared::config::{RedriveSettings, SystemEnvironment};
+use shared::config::table::Command;
+use shared::config::{RedriveSettings, SystemEnvironment, secrets};
 use shared::domain::Timestamp;
 use shared::service::Budget;
 use shared::service::redrive::Redrive;
@@ -16,7 +17,8 @@ use tokio::time::Instant;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
-    let settings = match RedriveSettings::read(&SystemEnvironment) {
+    let environment = secrets::fetch(Command::Redrive, SystemEnvironment).await;
+    let settings = match RedriveSettings::read(&environment) {
         Ok(settings) => settings,
         Err(faults) => return Ok(faults.report()),
     };

@@ -25,6 +25,11 @@ pub trait Environment {
     /// The whole text of a file that a `_FILE` setting names.
     fn read_file(&self, path: &Path) -> io::Result<String>;
 
+    /// The text of a secret that an `_ARN` setting names, fetched before; or why there is none.
+    fn secret(&self, _reference: &str) -> Result<String, String> {
+        Err("it was not fetched".to_owned())
+    }
+
     fn stderr(&self) -> Output;
 }
 

@@ -19,6 +19,9 @@ pub enum Problem {
     BothGiven { twin: String },
     #[error("names the file {path:?}, which can't be read: {why}")]
     UnreadableFile { path: String, why: String },
+    /// In the words of who asked for it; an ARN is no secret.
+    #[error("names the secret {arn}, which can't be read: {why}")]
+    UnreadableSecret { arn: String, why: String },
     /// A value that may be shown.
     #[error("is {value:?}")]
     NotAllowed { value: String },

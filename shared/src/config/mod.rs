@@ -13,6 +13,8 @@ mod environment;
 mod fault;
 mod groups;
 mod reader;
+#[cfg(feature = "secrets")]
+pub mod secrets;
 mod security;
 pub mod table;
 #[cfg(test)]

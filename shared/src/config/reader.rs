@@ -9,6 +9,10 @@ use super::fault::{Fault, Faults, Problem};
 use super::table::{Default, Rule, Sensitivity, Setting};
 use super::values::{self, Secret};
 
+/// What the twins of a secret may be.
+const A_FILE: &str = "the path of a readable text file";
+const AN_ARN: &str = "the ARN of a secret in Secrets Manager or of a parameter in SSM, with #key for a member of a JSON object";
+
 /// A value could not be had, and why is on the reader's list.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reported;
@@ -93,49 +97,69 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// What is said, in the variable or in the file that its twin names.
+    /// What is said: in the variable, in the file that its one twin names, or in the secret that the other does.
     fn text(&mut self, setting: &Setting) -> Read<Option<String>> {
-        let own = self.variable(setting, setting.name);
-        let Some(twin) = setting.file_twin() else { return own };
-        // Both are looked at before either's fault ends this: all faults at once.
-        let path = self.variable(setting, &twin);
-        match (own?, path?) {
-            (Some(_), Some(_)) => Err(self.report(setting, Problem::BothGiven { twin })),
-            (Some(text), None) => Ok(Some(text)),
-            (None, Some(path)) => self.file(setting, &twin, path).map(Some),
-            (None, None) => Ok(None),
+        let own = self.variable(setting.name, setting.rule.to_string());
+        let (Some(file), Some(arn)) = (setting.file_twin(), setting.arn_twin()) else { return own };
+        // All are looked at before the fault of one ends this: all faults at once.
+        let (path, reference) = (self.variable(&file, A_FILE.to_owned()), self.variable(&arn, AN_ARN.to_owned()));
+        match (own?, path?, reference?) {
+            (Some(_), Some(_), _) => Err(self.report(setting, Problem::BothGiven { twin: file })),
+            (Some(_), None, Some(_)) => Err(self.report(setting, Problem::BothGiven { twin: arn })),
+            (None, Some(_), Some(_)) => Err(self.report_as(&file, Problem::BothGiven { twin: arn }, A_FILE.to_owned())),
+            (Some(text), None, None) => Ok(Some(text)),
+            (None, Some(path), None) => self.file(setting, &file, path).map(Some),
+            (None, None, Some(reference)) => self.fetched(setting, &arn, reference).map(Some),
+            (None, None, None) => Ok(None),
         }
     }
 
-    fn variable(&mut self, setting: &Setting, name: &str) -> Read<Option<String>> {
+    fn variable(&mut self, name: &str, allowed: String) -> Read<Option<String>> {
         let problem = match self.environment.get(name) {
             Ok(Some(text)) if text.is_empty() => Problem::Empty,
             Ok(text) => return Ok(text),
             Err(super::NotUtf8) => Problem::NotUtf8,
         };
-        let allowed = if name == setting.name { setting.rule.to_string() } else { "the path of a file".to_owned() };
         Err(self.report_as(name, problem, allowed))
     }
 
     fn file(&mut self, setting: &Setting, twin: &str, path: String) -> Read<String> {
-        let mut text = match self.environment.read_file(Path::new(&path)) {
-            Ok(text) => text,
+        match self.environment.read_file(Path::new(&path)).map(without_line_end) {
+            Ok(text) if text.is_empty() => {
+                let problem = Problem::UnreadableFile { path, why: "it is empty".to_owned() };
+                Err(self.report_as(twin, problem, setting.rule.to_string()))
+            }
+            Ok(text) => Ok(text),
             Err(error) => {
                 let problem = Problem::UnreadableFile { path, why: error.to_string() };
-                return Err(self.report_as(twin, problem, "the path of a readable text file".to_owned()));
-            }
-        };
-        // An editor ends the last line; the secret does not.
-        if text.ends_with('\n') {
-            text.pop();
-            if text.ends_with('\r') {
-                text.pop();
+                Err(self.report_as(twin, problem, A_FILE.to_owned()))
             }
         }
-        if text.is_empty() {
-            let problem = Problem::UnreadableFile { path, why: "it is empty".to_owned() };
-            return Err(self.report_as(twin, problem, setting.rule.to_string()));
-        }
-        Ok(text)
     }
+
+    fn fetched(&mut self, setting: &Setting, twin: &str, arn: String) -> Read<String> {
+        match self.environment.secret(&arn).map(without_line_end) {
+            Ok(text) if text.is_empty() => {
+                let problem = Problem::UnreadableSecret { arn, why: "it is empty".to_owned() };
+                Err(self.report_as(twin, problem, setting.rule.to_string()))
+            }
+            Ok(text) => Ok(text),
+            // What is no ARN may be the secret itself, set under the wrong name.
+            Err(why) => {
+                let arn = if arn.starts_with("arn:") { arn } else { "(not shown)".to_owned() };
+                Err(self.report_as(twin, Problem::UnreadableSecret { arn, why }, AN_ARN.to_owned()))
+            }
+        }
+    }
+}
+
+/// An editor ends the last line; the secret does not.
+fn without_line_end(mut text: String) -> String {
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    text
 }

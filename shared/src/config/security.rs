@@ -36,7 +36,7 @@ pub(super) fn security(reader: &mut Reader<'_>) -> Read<Security> {
     let protocol = reader.value(&KAFKA_SECURITY_PROTOCOL, |text| PROTOCOLS.into_iter().find(|one| one.name == text));
     // Each is looked at, whatever the others are: all faults at once.
     let mechanism = reader.optional(&KAFKA_SASL_MECHANISM, mechanism);
-    let username = reader.optional(&KAFKA_SASL_USERNAME, |text| Some(text.to_owned()));
+    let username = reader.secret(&KAFKA_SASL_USERNAME);
     let password = reader.secret(&KAFKA_SASL_PASSWORD);
     let ca = pem(reader, &KAFKA_CA_PEM, "-----BEGIN CERTIFICATE-----");
     let certificate = pem(reader, &KAFKA_CERTIFICATE_PEM, "-----BEGIN CERTIFICATE-----");
@@ -92,7 +92,7 @@ fn sasl(
     reader: &mut Reader<'_>,
     protocol: Protocol,
     mechanism: Option<Word>,
-    username: Option<String>,
+    username: Option<Secret>,
     password: Option<Secret>,
 ) -> Read<Option<Sasl>> {
     let credentials = [(&KAFKA_SASL_USERNAME, username.is_some()), (&KAFKA_SASL_PASSWORD, password.is_some())];

@@ -86,7 +86,8 @@ pub enum Default {
     Absent(&'static str),
 }
 
-/// Whether a value may be shown. One that may not can also come from a file, by the twin `<NAME>_FILE`.
+/// Whether a value may be shown. One that may not can also come from elsewhere: from a file, by the twin
+/// `<NAME>_FILE`, or out of AWS, by `<NAME>_ARN`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sensitivity {
     Plain,
@@ -108,9 +109,19 @@ impl Setting {
     /// The variable that names a file instead, where there is one.
     #[must_use]
     pub fn file_twin(&self) -> Option<String> {
+        self.twin("FILE")
+    }
+
+    /// The variable that names a secret or a parameter in AWS instead, where there is one.
+    #[must_use]
+    pub fn arn_twin(&self) -> Option<String> {
+        self.twin("ARN")
+    }
+
+    fn twin(&self, of: &str) -> Option<String> {
         match self.sensitivity {
             Sensitivity::Plain => None,
-            Sensitivity::Secret => Some(format!("{}_FILE", self.name)),
+            Sensitivity::Secret => Some(format!("{}_{of}", self.name)),
         }
     }
 }
@@ -191,7 +202,7 @@ settings! {
         Rule::OneOf(&["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "AWS_MSK_IAM"]), Default::Absent("none; needed with `SASL_…`"),
         "SCRAM-SHA-512", Plain, CONNECTING;
     KAFKA_SASL_USERNAME: "The user, for SCRAM and PLAIN.",
-        Rule::Words("any text"), Default::Absent("none"), "notifications", Plain, CONNECTING;
+        Rule::Words("any text"), Default::Absent("none"), "notifications", Secret, CONNECTING;
     KAFKA_SASL_PASSWORD: "The user's password.",
         Rule::Words("any text"), Default::Absent("none"), "…", Secret, CONNECTING;
     KAFKA_CA_PEM: "Who signed the brokers' certificates, where that is nobody whom the system trusts.",
@@ -280,7 +291,8 @@ pub fn markdown() -> String {
     let mut text =
         String::from("| name | meaning | allowed | default | example | read by |\n| --- | --- | --- | --- | --- | --- |\n");
     for setting in ALL {
-        let twin = setting.file_twin().map_or_else(String::new, |twin| format!(" or `{twin}`"));
+        let twins = [setting.file_twin(), setting.arn_twin()].into_iter().flatten();
+        let twins: String = twins.map(|twin| format!(", `{twin}`")).collect();
         let default = match setting.default {
             Default::Value(value) => format!("`{value}`"),
             Default::Absent(words) => words.to_owned(),
@@ -291,7 +303,7 @@ pub fn markdown() -> String {
             setting.used_by.iter().map(|command| command.as_str()).collect::<Vec<_>>().join(", ")
         };
         let Setting { name, meaning, rule, example, .. } = setting;
-        text.push_str(&format!("| `{name}`{twin} | {meaning} | {rule} | {default} | `{example}` | {readers} |\n"));
+        text.push_str(&format!("| `{name}`{twins} | {meaning} | {rule} | {default} | `{example}` | {readers} |\n"));
     }
     text
 }

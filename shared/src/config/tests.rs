@@ -43,6 +43,7 @@ fn a_command_asks_for_the_settings_that_the_manual_says_it_reads() {
                 said.insert("AWS_LAMBDA_FUNCTION_NAME".to_owned());
             }
             said.extend(setting.file_twin());
+            said.extend(setting.arn_twin());
         }
         assert_eq!(environment.asked.take(), said, "{command:?}");
     }
@@ -188,11 +189,13 @@ fn a_file_can_stand_in_for_a_secret_and_only_its_last_line_end_is_dropped() {
 #[test]
 fn a_secret_given_twice_is_a_fault_whichever_would_win() {
     for setting in ALL.iter().filter(|setting| setting.sensitivity == Sensitivity::Secret) {
-        let twin = setting.file_twin().unwrap();
-        let variables =
-            [(setting.name, "dev:"), (&twin, "/run/s"), ("EMAIL_PROVIDER", "dev:"), ("KAFKA_BOOTSTRAP_SERVERS", "a:1")];
-        let environment = Fixed::new(variables).with_file("/run/s", "dev:");
-        assert_eq!(names(read(setting.used_by[0], &environment)), [setting.name]);
+        let (file, arn) = (setting.file_twin().unwrap(), setting.arn_twin().unwrap());
+        for (one, other) in [(setting.name, file.as_str()), (setting.name, &arn), (&file, &arn)] {
+            let elsewhere = if setting.name == "EMAIL_PROVIDER" { "SMS_PROVIDER" } else { "EMAIL_PROVIDER" };
+            let variables = [(elsewhere, "dev:"), ("KAFKA_BOOTSTRAP_SERVERS", "a:1"), (one, "dev:"), (other, "/run/s")];
+            let environment = Fixed::new(variables).with_file("/run/s", "dev:");
+            assert_eq!(names(read(setting.used_by[0], &environment)), [one], "{one} and {other}");
+        }
     }
 }
 
@@ -338,7 +341,7 @@ fn kafka_is_spoken_to_as_its_protocol_says() {
     ];
     let security = secured(&scram).unwrap();
     let password = Secret::new("canary".to_owned());
-    let sasl = Sasl::Password { mechanism: Mechanism::ScramSha512, username: "user".to_owned(), password };
+    let sasl = Sasl::Password { mechanism: Mechanism::ScramSha512, username: Secret::new("user".to_owned()), password };
     assert_eq!(security, Security { tls: None, sasl: Some(sasl) });
     assert!(!format!("{security:?}").contains("canary"), "{security:?}");
 }

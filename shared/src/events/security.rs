@@ -29,7 +29,7 @@ pub struct OwnCertificate {
 pub enum Sasl {
     Password {
         mechanism: Mechanism,
-        username: String,
+        username: Secret,
         password: Secret,
     },
     /// Amazon MSK's: a token made of AWS's own credentials (OAUTHBEARER on the wire).

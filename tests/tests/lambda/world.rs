@@ -33,6 +33,12 @@ impl World {
         all
     }
 
+    /// As [`Self::start`], with one of its own settings left out.
+    pub(crate) async fn start_without(&self, setting: &str, name: &str, over: &[(&str, &str)]) -> FunctionProcess {
+        let kept: Vec<_> = self.settings(over).into_iter().filter(|(known, _)| *known != setting).collect();
+        FunctionProcess::start(name, &kept).await
+    }
+
     pub(crate) async fn start(&self, name: &str, over: &[(&str, &str)]) -> FunctionProcess {
         FunctionProcess::start(name, &self.settings(over)).await
     }

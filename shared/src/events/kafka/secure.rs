@@ -3,7 +3,6 @@
 
 use rdkafka::ClientConfig;
 
-use crate::config::Secret;
 use crate::events::security::{OwnCertificate, Sasl, Security, Tls};
 
 /// Sets what `security` says.
@@ -28,8 +27,8 @@ pub fn secure(config: &mut ClientConfig, security: &Security) {
     match &security.sasl {
         None => {}
         Some(Sasl::Password { mechanism, username, password }) => {
-            config.set("sasl.mechanism", mechanism.as_str()).set("sasl.username", username);
-            config.set("sasl.password", Secret::expose(password));
+            config.set("sasl.mechanism", mechanism.as_str()).set("sasl.username", username.expose());
+            config.set("sasl.password", password.expose());
         }
         Some(Sasl::AwsMskIam) => {
             config.set("sasl.mechanism", "OAUTHBEARER");
@@ -40,6 +39,7 @@ pub fn secure(config: &mut ClientConfig, security: &Security) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Secret;
     use crate::events::security::Mechanism;
 
     fn secret(text: &str) -> Secret {
@@ -49,8 +49,7 @@ mod tests {
     #[test]
     fn each_part_of_the_settings_becomes_the_property_of_its_name() {
         let tls = Tls { ca: Some(secret("ca")), own: Some(OwnCertificate { certificate: secret("cert"), key: secret("key") }) };
-        let password =
-            Sasl::Password { mechanism: Mechanism::ScramSha512, username: "user".to_owned(), password: secret("pass") };
+        let password = Sasl::Password { mechanism: Mechanism::ScramSha512, username: secret("user"), password: secret("pass") };
         let cases: [(Security, &[(&str, &str)]); 4] = [
             (Security::default(), &[("security.protocol", "plaintext")]),
             (Security { tls: Some(Tls::default()), sasl: None }, &[("security.protocol", "ssl"), ("ssl.ca.location", "probe")]),
