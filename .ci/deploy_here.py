@@ -2,7 +2,7 @@
 beside Apache Kafka.
 
 What MiniStack does not bring: Kafka, and its event source (`server stack`, which also calls redrive). Between the
-functions and their store stands a proxy that notes who asks for what: the roles have to allow that, and no more.
+functions and AWS stands a proxy that notes who asks for what: the roles have to allow that, and no more.
 """
 
 import datetime
@@ -32,7 +32,8 @@ BROKERS = os.environ["KAFKA_BOOTSTRAP_SERVERS"]
 SIGNING = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr"
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 ANYBODY = {"Authorizer": "none", "AllowAnonymous": "true"}
-ASYNC = {"Kafka": "self-managed", "KafkaBootstrapServers": BROKERS, **sam_template.VPC}
+# MiniStack's functions reach the brokers of .ci/real-parts, which ask nobody.
+ASYNC = {"Kafka": "self-managed", "KafkaProtocol": "plaintext", "KafkaBootstrapServers": BROKERS, **sam_template.VPC}
 CHANNELS = {f"{channel}Provider": "webhook+https://provider.example/" for channel in ("Email", "Sms", "Push")}
 
 
@@ -97,16 +98,21 @@ def passed_on(url, method, headers, body):
 
 
 class Noted:
-    """Each function's calls of its store: (action, the table or an index). A function is known by its path."""
+    """Each function's calls of AWS: (action, the table, an index or a secret). A function is known by its path."""
 
-    def __init__(self, store):
-        self.store = store
+    def __init__(self, aws):
+        self.aws = aws
         self.calls = {name: set() for name in FUNCTIONS}
 
     def answer(self, method, path, headers, body):
-        action = {name.lower(): value for name, value in headers.items()}["x-amz-target"].split(".")[-1]
-        self.calls[path.split("/")[1]].add((f"dynamodb:{action}", json.loads(body).get("IndexName", "the table")))
-        return passed_on(f"{self.store}/", method, headers, body)
+        service, action = {name.lower(): value for name, value in headers.items()}["x-amz-target"].split(".")
+        asked = json.loads(body)
+        self.calls[path.split("/")[1]].add(
+            (f"secretsmanager:{action}", asked["SecretId"])
+            if service == "secretsmanager"
+            else (f"dynamodb:{action}", asked.get("IndexName", "the table"))
+        )
+        return passed_on(f"{self.aws}/", method, headers, body)
 
 
 class Receiver:
@@ -132,16 +138,20 @@ class Receiver:
 # --- What each role allows ---
 
 
+def target(action, resource):
+    return resource if not action.startswith("dynamodb:") else resource.partition("/index/")[2] or "the table"
+
+
 def allowed(stack, made):
-    """Each function's rights on the store, as they were deployed: (action, the table or an index)."""
+    """Each function's rights on the store and on secrets, as they were deployed: (action, the table, an index or a secret)."""
     rights = {}
     for name in FUNCTIONS:
         policy = stack.client("iam").get_role_policy(RoleName=made[f"{name.capitalize()}Role"], PolicyName=name)["PolicyDocument"]
         rights[name] = {
-            (action, statement["Resource"].partition("/index/")[2] or "the table")
+            (action, target(action, statement["Resource"]))
             for statement in policy["Statement"]
             for action in statement["Action"]
-            if action.startswith("dynamodb:")
+            if not action.startswith("logs:")
         }
     return rights
 
@@ -193,10 +203,10 @@ def main(stack, work):
     admin.create_topics([NewTopic("notification-events", 4, 1)])["notification-events"].result(60)
 
     noted, receiver = Noted(stack.endpoint), Receiver()
-    store, provider = Server(noted.answer), Server(receiver.answer)
+    aws, provider = Server(noted.answer), Server(receiver.answer)
 
     def settings(function):
-        local = {"AWS_ENDPOINT_URL_DYNAMODB": f"{store.base}/{function}"}
+        local = {f"AWS_ENDPOINT_URL_{service}": f"{aws.base}/{function}" for service in ("DYNAMODB", "SECRETS_MANAGER")}
         if function != "get":
             # The template takes https only.
             hook = provider.base.replace("http", "webhook+http")

@@ -21,6 +21,9 @@ logging.getLogger("samtranslator").setLevel(logging.CRITICAL)  # what matters is
 ARN = f"arn:aws:{{}}:{REGION}:000000000000:"
 SECRET = ARN.format("secretsmanager") + "secret:webhook-AbCdEf"
 VPC = {"SubnetIds": "subnet-0a1b2c3d,subnet-4e5f6a7b", "SecurityGroupIds": "sg-0a1b2c3d"}
+KAFKA_SECRET = ARN.format("secretsmanager") + "secret:AmazonMSK_notifications-AbCdEf"
+CA_SECRET = ARN.format("secretsmanager") + "secret:kafka-ca-AbCdEf"
+KEY = {"SecretsKeyArn": ARN.format("kms") + "key/0a1b2c3d-4e5f-6a7b-8c9d-0e1f2a3b4c5d"}
 BROKERS = {"KafkaBootstrapServers": "b-1.kafka.example:9092,b-2.kafka.example:9092"}
 CLUSTER = ARN.format("kafka") + "cluster/notifications/0a1b2c3d-4e5f-6a7b-8c9d-0e1f2a3b4c5d-1"
 WEBHOOK = {"EmailProvider": "webhook+https://mail.example/send", "WebhookSecretArn": SECRET}
@@ -41,10 +44,25 @@ BROUGHT = {
 KAFKA = {
     "none": {},
     "msk": {"Kafka": "msk", "MskClusterArn": CLUSTER, **BROKERS, **VPC},
-    "self-managed": {"Kafka": "self-managed", **BROKERS, **VPC},
+    "self-managed": {"Kafka": "self-managed", "KafkaSecretArn": KAFKA_SECRET, **BROKERS},
+}
+# Beside each stage with each of these.
+MORE_KAFKA = {
+    "dev, Kafka in plaintext": {"Kafka": "self-managed", "KafkaProtocol": "plaintext", **BROKERS, **VPC},
+    "staging, Kafka with a CA of its own": {**KAFKA["self-managed"], "KafkaCaSecretArn": CA_SECRET, **VPC, **KEY},
+    "staging, Kafka msk with a user": {**KAFKA["msk"], "KafkaSecretArn": KAFKA_SECRET, **KEY},
 }
 # What is empty in a set, for the linter: it also looks at the branches that the set does not take.
-EXAMPLES = {**WEBHOOK, **BROKERS, **VPC, "MskClusterArn": CLUSTER, "KafkaSecretArn": SECRET, "JwtIssuer": "https://login.example/"}
+EXAMPLES = {
+    **WEBHOOK,
+    **BROKERS,
+    **VPC,
+    **KEY,
+    "MskClusterArn": CLUSTER,
+    "KafkaSecretArn": KAFKA_SECRET,
+    "KafkaCaSecretArn": CA_SECRET,
+    "JwtIssuer": "https://login.example/",
+}
 
 
 def source():
@@ -59,10 +77,10 @@ def of_samconfig(stage):
 
 
 def sets():
-    """Each stage with each Kafka, as (name, parameters)."""
-    return [
-        (f"{stage}, Kafka {kafka}", {**of_samconfig(stage), **BROUGHT[stage], **KAFKA[kafka]}) for stage in BROUGHT for kafka in KAFKA
-    ]
+    """Each stage with each Kafka, as (name, parameters). The last but one, prod on MSK, is what faults are sown into."""
+    kafkas = {**MORE_KAFKA, **{f"{stage}, Kafka {kafka}": KAFKA[kafka] for stage in BROUGHT for kafka in KAFKA}}
+    stages = {name: name.split(",")[0] for name in kafkas}
+    return [(name, {**of_samconfig(stages[name]), **BROUGHT[stages[name]], **kafka}) for name, kafka in kafkas.items()]
 
 
 class NoManagedPolicies:

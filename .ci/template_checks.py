@@ -15,11 +15,12 @@ import tempfile
 import tomllib
 import urllib.request
 
+import botocore
 import cfnlint.api
 import ministack
 import sam_template
 from cfnlint.config import ManualArgs
-from sam_template import FUNCTIONS, REGION, ROOT, SECRET
+from sam_template import CA_SECRET, FUNCTIONS, KAFKA_SECRET, REGION, ROOT, SECRET
 from template_faults import FAULTS, REFUSALS
 
 BINARIES = pathlib.Path(sys.argv[1])
@@ -58,7 +59,16 @@ class Code:
             if made.wait(30) != 0:
                 sys.exit(f"template: create-table failed: {(work / 'table.log').read_text()}")
         self.table = table(stack, "made-by-create-table")
-        self.secret = stack.client("secretsmanager").create_secret(Name="webhook", SecretString=SIGNING)["ARN"]
+        user, ca = {"username": "notifications", "password": "a-password"}, {"certificate": one_certificate()}
+        kept = {SECRET: SIGNING, KAFKA_SECRET: json.dumps(user), CA_SECRET: json.dumps(ca)}
+        secrets = stack.client("secretsmanager")
+        self.secrets = {arn: secrets.create_secret(Name=arn.split(":")[-1], SecretString=text)["ARN"] for arn, text in kept.items()}
+
+
+def one_certificate():
+    """Anybody's: it is only read."""
+    first, end, _ = pathlib.Path(botocore.__file__).with_name("cacert.pem").read_text().partition("-----END CERTIFICATE-----\n")
+    return first[first.index("-----BEGIN") :] + end
 
 
 def settings_of_the_manual():
@@ -141,7 +151,7 @@ def start(name, environment, stack, work):
         runtime_api.settimeout(0.05)
         lambdas = {"AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{runtime_api.getsockname()[1]}", "AWS_LAMBDA_FUNCTION_NAME": name}
         lambdas |= {"AWS_LAMBDA_FUNCTION_VERSION": "1", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512", "AWS_REGION": REGION}
-        keys = {"AWS_ACCESS_KEY_ID": "test1", "AWS_SECRET_ACCESS_KEY": "test1", "AWS_ENDPOINT_URL_DYNAMODB": stack.endpoint}
+        keys = {"AWS_ACCESS_KEY_ID": "test1", "AWS_SECRET_ACCESS_KEY": "test1", "AWS_ENDPOINT_URL": stack.endpoint}
         with ministack.process(name, [BINARIES / name], log.name, **environment, **lambdas, **keys) as child:
 
             def asked_or_ended():
@@ -155,6 +165,16 @@ def start(name, environment, stack, work):
                 return None
         said = pathlib.Path(log.name).read_text().strip()
         return f"settings: {name} does not start with what it is given: {said}"
+
+
+def compare_secrets(template):
+    """What a function may not have in its settings: the text of a secret, which whoever may read them could read."""
+    findings = []
+    for name in FUNCTIONS:
+        environment = template["Resources"][f"{name.capitalize()}Function"]["Properties"]["Environment"]["Variables"]
+        clear = [variable for variable, value in environment.items() if "{{resolve:" in json.dumps(value)]
+        findings += [f"secrets: {variable} of {name} holds one in clear" for variable in clear]
+    return findings
 
 
 def compare_routes(stack, made, code, parameters):
@@ -238,13 +258,13 @@ def findings_of(stack, code, text, parameters, where="everywhere"):
         if where == "linter":
             return linted
         # MiniStack has no CodeDeploy, and gives its secrets ARNs of its own.
-        at_once = {name: code.secret if value == SECRET else value for name, value in parameters.items()}
+        at_once = {name: code.secrets.get(value, value) for name, value in parameters.items()}
         at_once["GradualDeployment"] = "false"
         template = sam_template.transformed(text, at_once)
         made = stack.deploy("notifications", template, at_once)
     except Exception as error:  # whatever it is, the template was not taken
         return [f"deploy: {type(error).__name__}: {error}"]
-    findings = linted + compare_keeping(template) + compare_logs(template, code) + compare_metrics(template)
+    findings = linted + compare_secrets(template) + compare_keeping(template) + compare_logs(template, code) + compare_metrics(template)
     findings += compare_table(stack, made, code, template) + compare_settings(stack, made, code) + compare_routes(stack, made, code, parameters)
     stack.delete("notifications")
     return findings

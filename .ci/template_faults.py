@@ -4,7 +4,7 @@ FAULTS: what it is, the text that it replaces, the text that stands there instea
 REFUSALS: parameters that can't work, and a part of the sentence by which CloudFormation must refuse them.
 """
 
-from sam_template import BROKERS, CLUSTER, SECRET, VPC
+from sam_template import BROKERS, CA_SECRET, CLUSTER, KAFKA_SECRET, SECRET, VPC
 
 FAULTS = [
     # --- What the linter sees, most of it only after the transform ---
@@ -27,6 +27,13 @@ FAULTS = [
     ("a misspelt setting", "SEND_TIMEOUT: !Ref", "SENDTIMEOUT: !Ref", "settings: create does not read SENDTIMEOUT"),
     ("a setting of another function's", "TABLE_NAME: !Ref Table", "TABLE_NAME: !Ref Table\n        ON_UNKNOWN: retry", "settings: get does not read ON_UNKNOWN"),
     ("a value that the function refuses", "ON_UNKNOWN: !Ref OnUnknown", "ON_UNKNOWN: perhaps", "does not start with what it is given: ON_UNKNOWN"),
+    ("a secret in clear", "WEBHOOK_SECRET_ARN: !If [HasWebhookSecret, !Ref WebhookSecretArn,", "WEBHOOK_SECRET: !If [HasWebhookSecret, !Sub '{{resolve:secretsmanager:${WebhookSecretArn}}}',", "secrets: WEBHOOK_SECRET of create holds one in clear"),
+    ("a secret that is told in another word", "WEBHOOK_SECRET_ARN:", "WEBHOOK_SECRETS_ARN:", "settings: create does not read WEBHOOK_SECRETS_ARN"),
+    ("a secret's ARN that names none", "!Ref WebhookSecretArn, !Ref AWS::NoValue]", "!Sub '${WebhookSecretArn}-none', !Ref AWS::NoValue]", "does not start with what it is given: WEBHOOK_SECRET_ARN"),
+    ("IAM without TLS", "[HasKafkaByTls, SASL_SSL,", "[HasKafkaByTls, SASL_PLAINTEXT,", "does not start with what it is given: KAFKA_SASL_MECHANISM"),
+    ("TLS without saying who comes", "KAFKA_SASL_MECHANISM: !If [HasKafkaByTls,", "KAFKA_SASL_MECHANISM: !If [HasKafkaSecret,", "does not start with what it is given: KAFKA_SASL_MECHANISM"),
+    ("a right of MSK's that there is not", "'kafka-cluster:WriteDataIdempotently'", "'kafka-cluster:WriteIdempotently'", "cfn-lint W3037"),
+    ("a way to sign in that there is not", "Type: SASL_SCRAM_512_AUTH, URI: !Ref KafkaSecretArn}, ", "Type: SASL_SCRAM_1024_AUTH, URI: !Ref KafkaSecretArn}, ", "cfn-lint E"),
     ("another index", "IndexName: due\n", "IndexName: late\n", "table: indexes"),
     ("an index by another attribute", "AttributeName: dueAt, KeyType", "AttributeName: userKey, KeyType", "table: indexes"),
     ("TTL on another attribute", "AttributeName: ttl", "AttributeName: expires", "table: TTL"),
@@ -62,9 +69,19 @@ REFUSALS = [
     ({"RetryCap": "721h"}, "must be 1h to 720h"),
     ({"Kafka": "msk", "MskClusterArn": CLUSTER, **VPC}, "Give KafkaBootstrapServers"),
     ({"Kafka": "msk", **BROKERS, **VPC}, "needs MskClusterArn"),
-    ({"Kafka": "msk", "MskClusterArn": CLUSTER, **BROKERS}, "only inside a VPC"),
+    ({"Kafka": "msk", "MskClusterArn": CLUSTER, **BROKERS}, "The brokers of MSK are in a VPC"),
+    ({"Kafka": "msk", "MskClusterArn": CLUSTER, "KafkaCaSecretArn": CA_SECRET, **BROKERS, **VPC}, "KafkaCaSecretArn is for Kafka=self-managed"),
+    ({"Kafka": "self-managed", **BROKERS, **VPC}, "asks for a user"),
+    ({"Kafka": "self-managed", "KafkaProtocol": "plaintext", **BROKERS}, "only inside a VPC"),
+    ({"Kafka": "self-managed", "KafkaProtocol": "plaintext", "KafkaSecretArn": KAFKA_SECRET, **BROKERS, **VPC}, "asks for no secret"),
+    ({"Kafka": "self-managed", "KafkaProtocol": "SSL", **BROKERS, **VPC}, "KafkaProtocol"),
+    (
+        {"Environment": "prod", "EmailProvider": WEBHOOK, "WebhookSecretArn": SECRET, "Kafka": "self-managed", "KafkaProtocol": "plaintext", **BROKERS, **VPC},
+        "KafkaProtocol=plaintext is not for prod",
+    ),
+    ({"KafkaCaSecretArn": CA_SECRET}, "With Kafka=none there is no Kafka to name"),
+    ({"SecretsKeyArn": "alias/mine"}, "must be the ARN of a key in KMS"),
     ({"Kafka": "self-managed", "MskClusterArn": CLUSTER, **BROKERS, **VPC}, "MskClusterArn is for Kafka=msk"),
-    ({"Kafka": "self-managed", "KafkaSecretArn": SECRET, **BROKERS, **VPC}, "KafkaSecretArn is for Kafka=msk"),
     ({**BROKERS}, "With Kafka=none there is no Kafka to name"),
     ({"KafkaBootstrapServers": "kafka.example"}, "must be host:port"),
     ({"SubnetIds": VPC["SubnetIds"]}, "belong together"),
