@@ -21,6 +21,7 @@ use serde_json::Value;
 
 use super::environment::{Environment, NotUtf8, Output};
 use super::table::{self, Command, Sensitivity};
+use super::values::Secret;
 use crate::permission;
 
 /// For all of them: Lambda gives a function 10 s to start.
@@ -32,16 +33,7 @@ const TRIES: u32 = 3;
 pub struct Fetched<E> {
     environment: E,
     /// By what the setting says; why it could not be had, in words for the operator.
-    secrets: BTreeMap<String, Result<Text, String>>,
-}
-
-/// Not printed by anything.
-struct Text(String);
-
-impl std::fmt::Debug for Text {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Text(not shown)")
-    }
+    secrets: BTreeMap<String, Result<Secret, String>>,
 }
 
 /// Fetches whatever the command's `_ARN` settings name. Without any, nobody is asked for anything.
@@ -64,7 +56,7 @@ pub async fn fetch<E: Environment>(command: Command, environment: E) -> Fetched<
     let found = |reference: &String| {
         let (arn, key) = parts(reference);
         let text = texts.get(arn).cloned().unwrap_or_else(|| Err("it was not fetched".to_owned()));
-        (reference.clone(), text.and_then(|text| member(text, key)).map(Text))
+        (reference.clone(), text.and_then(|text| member(text, key)).map(Secret::new))
     };
     let secrets = named.iter().map(found).collect();
     Fetched { environment, secrets }
@@ -81,7 +73,7 @@ impl<E: Environment> Environment for Fetched<E> {
 
     fn secret(&self, reference: &str) -> Result<String, String> {
         match self.secrets.get(reference) {
-            Some(Ok(Text(text))) => Ok(text.clone()),
+            Some(Ok(secret)) => Ok(secret.expose().to_owned()),
             Some(Err(why)) => Err(why.clone()),
             None => self.environment.secret(reference),
         }
