@@ -9,6 +9,7 @@ use axum::serve::ListenerExt;
 use create::AppState;
 use shared::config::{CreateSettings, SystemEnvironment};
 use shared::http::front;
+use shared::metrics::Metrics;
 use shared::service::create::Create;
 use shared::store::dynamodb::DynamoDb;
 use shared::{telemetry, wiring};
@@ -21,7 +22,7 @@ pub async fn run() -> anyhow::Result<()> {
     telemetry::init(&settings.log)?;
     let store = Arc::new(DynamoDb::connect(&settings.store.table_name, settings.store.timeout).await?);
     let (outbox, _publisher) = wiring::outbox(settings.kafka.as_ref()).await?;
-    let (worker, _inbox) = wiring::worker(store, settings.providers, settings.policy)?;
+    let (worker, _inbox) = wiring::worker(store, settings.providers, settings.policy, Metrics::default())?;
     let (random, state) = (Arc::clone(&worker.random), AppState::new(Create { worker, outbox: Arc::new(outbox) }));
     serve(front::complete(create::router(state), random)).await
 }

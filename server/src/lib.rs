@@ -4,6 +4,7 @@
 //!   records to `process`; [`schedule`] calls `redrive`.
 //! - [`stack`]: only what AWS would bring, for functions that run under `cargo lambda watch`.
 //! - [`http`]: serves HTTP within bounds, whatever clients do.
+//! - [`metrics`]: `/metrics`, on a port of its own.
 //! - [`health`]: whether the server beside it is alive, for a container's health check.
 //! - [`parts`]: the store and the broker that the settings name; [`embedded`] ones need nothing installed.
 //! - [`function`]: how the event source and the schedule call a function, here or at a Lambda endpoint.
@@ -16,6 +17,7 @@ pub mod function;
 pub mod health;
 pub mod http;
 pub mod inbox;
+pub mod metrics;
 pub mod parts;
 pub mod schedule;
 pub mod serve;

@@ -12,6 +12,7 @@ use futures::FutureExt;
 use shared::config::ServerSettings;
 use shared::http::front;
 use shared::http::work::Work;
+use shared::metrics::Metrics;
 use shared::service::Budget;
 use shared::service::create::Create;
 use shared::service::get::Get;
@@ -27,7 +28,7 @@ use crate::event_source::{EventSource, SourceSettings};
 use crate::fatal::Fatal;
 use crate::function::{InProcess, InvokeError};
 use crate::parts::Parts;
-use crate::{http, inbox, schedule, stopping};
+use crate::{http, inbox, metrics, schedule, stopping};
 
 /// How long one call of `process` may take: as much as the function gets on AWS.
 const CALL: Duration = Duration::from_mins(1);
@@ -41,10 +42,11 @@ pub async fn run(settings: ServerSettings) -> Result<(), Fatal> {
     // Before the store: a port that is taken is known at once, and nothing was opened yet.
     let listener = TcpListener::bind(address).await.map_err(unbound)?;
     let local = listener.local_addr().map_err(unbound)?;
+    let for_metrics = metrics::listen(settings.metrics_listen_addr).await?;
 
     let parts = Parts::open(&settings.store_kind, &settings.store, &settings.kafka).await?;
     parts.check_table().await?;
-    let provided = wiring::worker(parts.store.clone(), settings.providers, settings.policy);
+    let provided = wiring::worker(parts.store.clone(), settings.providers, settings.policy, Metrics::default());
     let (worker, inbox) = provided.map_err(|source| Fatal::Provider { source })?;
     let (outbox, publisher) = wiring::outbox(parts.kafka.as_ref()).await.map_err(|source| Fatal::Kafka { source })?;
     let outbox = Arc::new(outbox);
@@ -62,6 +64,9 @@ pub async fn run(settings: ServerSettings) -> Result<(), Fatal> {
     let mut background = JoinSet::new();
     let redrive = Arc::new(Redrive { worker: Arc::clone(&worker), outbox });
     background.spawn(schedule::in_process(redrive, settings.redrive_interval, stop.clone()));
+    if let Some(listener) = for_metrics {
+        background.spawn(metrics::serve(listener, Arc::clone(&worker), work.clone(), stop.clone()));
+    }
     if let Some(kafka) = parts.kafka.clone() {
         let of = if parts.has_embedded_broker() { SourceSettings::embedded } else { SourceSettings::new };
         let function = process_function(Process { worker: Arc::clone(&worker) }, stop.clone());

@@ -72,6 +72,16 @@ mod commands {
     }
 
     #[test]
+    fn nothing_starts_where_metrics_can_not_be_served() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        let output = server(&[], &[("METRICS_LISTEN_ADDR", &address)]);
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert!(said(&output).contains(&format!("can't listen on {address}\n  because ")), "{}", said(&output));
+        assert!(output.stdout.is_empty());
+    }
+
+    #[test]
     fn create_table_is_happy_with_a_table_that_is_there_and_asks_for_no_other_setting() {
         let folder = tempfile::tempdir().unwrap();
         for _ in 0..2 {

@@ -38,6 +38,7 @@
 //! - [`channels`]: the Provider port, one file for each provider, and the registry that names them.
 //! - `http`: request to domain, domain to response, problems, OpenAPI. (Feature `http`.)
 //! - [`config`], [`telemetry`]: the environment, read in one place; logs that name nobody.
+//! - [`metrics`]: what is counted and timed, and how it is shown.
 //! - [`clock`], [`random`]: the one home of time and of randomness, which are arguments everywhere else.
 //! - [`permission`]: a permission that AWS says is missing, named once.
 //! - [`wiring`]: what all binaries put together alike.
@@ -54,6 +55,7 @@ pub mod domain;
 pub mod events;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod metrics;
 pub mod permission;
 pub mod random;
 pub mod retry;

@@ -7,19 +7,25 @@ use crate::channels::inbox::Inbox;
 use crate::channels::registry::{OpenError, Providers, Surroundings};
 use crate::clock::SystemClock;
 use crate::config::ProviderSettings;
+use crate::metrics::Metrics;
 use crate::random::SystemRandom;
 use crate::service::Policy;
 use crate::service::deliver::Worker;
 use crate::store::Store;
 
 /// The worker, and the inbox of its `dev:` providers, if it has any.
-pub fn worker(store: Arc<dyn Store>, settings: ProviderSettings, policy: Policy) -> Result<(Arc<Worker>, Arc<Inbox>), OpenError> {
+pub fn worker(
+    store: Arc<dyn Store>,
+    settings: ProviderSettings,
+    policy: Policy,
+    metrics: Metrics,
+) -> Result<(Arc<Worker>, Arc<Inbox>), OpenError> {
     let clock = Arc::new(SystemClock);
     let inbox = Arc::new(Inbox::new(Arc::<SystemClock>::clone(&clock)));
     let make =
         Surroundings { clock: Arc::<SystemClock>::clone(&clock), send_timeout: policy.send_timeout, inbox: Arc::clone(&inbox) };
     let providers = Arc::new(Providers::open(settings.bindings, &settings.limits, &make)?);
-    Ok((Arc::new(Worker { store, providers, clock, random: Arc::new(SystemRandom), policy }), inbox))
+    Ok((Arc::new(Worker { store, providers, clock, random: Arc::new(SystemRandom), policy, metrics: Arc::new(metrics) }), inbox))
 }
 
 /// The outbox, and its publisher for whoever must flush it. Without settings everything is processed at once.

@@ -11,7 +11,8 @@ use shared::channels::registry::Providers;
 use shared::channels::{Limits, Message, Provider, Sent};
 use shared::clock::Clock;
 use shared::domain::{
-    Channel, IdempotencyKey, NewNotification, Notification, NotificationId, Status, Template, Tenant, Timestamp, UserId,
+    Change, Channel, IdempotencyKey, NewNotification, Notification, NotificationId, Status, Template, Tenant, Timestamp, Token,
+    UserId,
 };
 use shared::events::batch::{Place, Record};
 use shared::events::{Error, Event, Outbox, Publisher};
@@ -22,8 +23,8 @@ use shared::service::deliver::Worker;
 use shared::service::process::{NothingReached, Process, Report};
 use shared::service::redrive::{self, Redrive};
 use shared::service::{Budget, OnUnknown, Policy};
-use shared::store::Store;
 use shared::store::dynamodb::DynamoDb;
+use shared::store::{Applied, Store};
 use tokio::time::Instant;
 
 use crate::test_store::TestStore;
@@ -181,6 +182,7 @@ impl Stage {
             clock: clock.clone(),
             random: Arc::new(SystemRandom),
             policy,
+            metrics: Arc::default(),
         });
         let publisher = kafka.then(|| -> Arc<dyn Publisher> { broker.clone() });
         let outbox = Arc::new(Outbox::new(publisher));
@@ -224,6 +226,16 @@ impl Stage {
 
     pub async fn run_redrive(&self) -> redrive::Report {
         self.redrive.run(&plenty(), Instant::now()).await
+    }
+
+    /// Claims as a worker that is never heard of again.
+    pub async fn lose_a_worker(&self, id: NotificationId) {
+        let now = self.clock.now();
+        let token = Token::from_uuid(uuid::Uuid::from_u128(7));
+        let claim =
+            Change::Claim { now, skew: POLICY.clock_skew, token, lease_until: now.plus(POLICY.lease), channel: Channel::Email };
+        let claimed = self.store.apply(id, &claim).await.expect("the store answers");
+        assert!(matches!(claimed, Applied::Done(_)), "{claimed:?}");
     }
 
     pub async fn read(&self, id: NotificationId) -> Notification {

@@ -1,18 +1,15 @@
 //! The state machine on a real store: every way from `Pending` to a final status, step by step.
-#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use shared::channels::Sent;
-use shared::clock::Clock;
 use shared::domain::{Channel, ErrorCode, NewNotification, Outcome, Status, Tenant, UserId};
 use shared::events::batch::{Place, Record};
 use shared::service::create::{Cancellation, Creation, Retrial};
 use shared::service::deliver::Delivery;
 use shared::service::{Budget, OnUnknown, Policy};
-use shared::store::Store;
 use tests::stage::{POLICY, START, Says, Stage, new_notification, plenty, with_key};
 use tokio::time::Instant;
 
@@ -256,33 +253,18 @@ async fn a_cancelled_one_is_never_attempted_and_cancelling_again_is_no_fault() {
 async fn what_is_being_sent_can_not_be_cancelled_and_what_is_sent_neither() {
     let stage = Stage::new().await;
     let n = stage.accept(new_notification()).await;
-    lose_a_worker(&stage, n.id).await;
+    stage.lose_a_worker(n.id).await;
     assert!(matches!(
         stage.create.cancel(&Tenant::default(), n.id).await.unwrap(),
         Cancellation::NotCancellable(Status::Processing)
     ));
 }
 
-/// A worker claims and is never heard of again.
-async fn lose_a_worker(stage: &Stage, id: shared::domain::NotificationId) {
-    let now = stage.clock.now();
-    let token = shared::domain::Token::from_uuid(uuid::Uuid::from_u128(7));
-    let claim = shared::domain::Change::Claim {
-        now,
-        skew: POLICY.clock_skew,
-        token,
-        lease_until: now.plus(POLICY.lease),
-        channel: Channel::Email,
-    };
-    let claimed = stage.store.apply(id, &claim).await.unwrap();
-    assert!(matches!(claimed, shared::store::Applied::Done(_)));
-}
-
 #[tokio::test]
 async fn a_lost_worker_is_taken_over_after_its_lease_and_its_attempt_is_unknown() {
     let stage = Stage::new().await;
     let n = stage.accept(new_notification()).await;
-    lose_a_worker(&stage, n.id).await;
+    stage.lose_a_worker(n.id).await;
     stage.clock.step(POLICY.lease + POLICY.clock_skew);
     stage.consume().await.unwrap();
     assert_eq!(
@@ -302,7 +284,7 @@ async fn a_lost_worker_is_taken_over_after_its_lease_and_its_attempt_is_unknown(
 async fn a_lost_worker_of_a_provider_that_does_not_drop_repeats_is_given_up_if_so_set() {
     let stage = Stage::with(Policy { on_unknown: OnUnknown::Fail, ..POLICY }, true).await;
     let n = stage.accept(new_notification()).await;
-    lose_a_worker(&stage, n.id).await;
+    stage.lose_a_worker(n.id).await;
     stage.clock.step(POLICY.lease + POLICY.clock_skew + Duration::from_millis(1));
     assert_eq!(stage.run_redrive().await.processed, 1);
     let failed = stage.read(n.id).await;
@@ -314,7 +296,7 @@ async fn redrive_leaves_a_live_lease_alone_and_counts_that_it_looked() {
     let stage = Stage::new().await;
     let n = stage.accept(new_notification()).await;
     stage.clock.step(POLICY.due_guard);
-    lose_a_worker(&stage, n.id).await;
+    stage.lose_a_worker(n.id).await;
     let report = stage.run_redrive().await;
     assert_eq!((report.passed, report.published, report.processed), (1, 0, 0));
     assert_eq!(stage.read(n.id).await.due_at.unwrap().redriven, 1);

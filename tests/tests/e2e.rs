@@ -22,6 +22,9 @@ mod logs;
 #[path = "e2e/lost_answers.rs"]
 #[cfg(test)]
 mod lost_answers;
+#[path = "e2e/metrics.rs"]
+#[cfg(test)]
+mod metrics;
 #[path = "e2e/promise.rs"]
 #[cfg(test)]
 mod promise;

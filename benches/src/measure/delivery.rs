@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use shared::clock::{Clock, SystemClock};
 use shared::domain::{Channel, Timestamp};
+use shared::metrics::Metrics;
 use shared::service::Budget;
 use shared::service::deliver::Delivery;
 use shared::wiring;
@@ -83,7 +84,7 @@ async fn three_writes(notifications: u32) -> anyhow::Result<f64> {
     let stores = Stores::start().await?;
     let puts = Puts::like(&stores.db, &a_notification(&stores).await?).await?;
     let settings = stores.read_settings()?;
-    let (worker, _inbox) = wiring::worker(Arc::new(stores.db.clone()), settings.providers, settings.policy)?;
+    let (worker, _inbox) = wiring::worker(Arc::new(stores.db.clone()), settings.providers, settings.policy, Metrics::default())?;
     let parties = Arc::new((puts, worker));
     let deliver = move |_n| {
         let parties = Arc::clone(&parties);

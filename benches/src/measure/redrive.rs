@@ -9,6 +9,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use shared::clock::{Clock, SystemClock};
 use shared::domain::notification::Birth;
 use shared::domain::{Channel, NewNotification, Notification, NotificationId, Template, Tenant, UserId};
+use shared::metrics::Metrics;
 use shared::random::{Random, SystemRandom};
 use shared::service::Budget;
 use shared::service::redrive::Redrive;
@@ -73,7 +74,7 @@ fn overdue(n: u32) -> anyhow::Result<Notification> {
 
 async fn redrive(stores: &Stores, due: u32) -> anyhow::Result<f64> {
     let settings = stores.read_settings()?;
-    let (worker, _inbox) = wiring::worker(Arc::new(stores.db.clone()), settings.providers, settings.policy)?;
+    let (worker, _inbox) = wiring::worker(Arc::new(stores.db.clone()), settings.providers, settings.policy, Metrics::default())?;
     let (outbox, _publisher) = wiring::outbox(settings.kafka.as_ref()).await?;
     let redrive = Redrive { worker, outbox: Arc::new(outbox) };
     let begun = Instant::now();

@@ -9,6 +9,7 @@ use lambda_http::{Request, run_concurrent, service_fn};
 use shared::config::table::Command;
 use shared::config::{CreateSettings, SystemEnvironment, secrets};
 use shared::http::front;
+use shared::metrics::Metrics;
 use shared::service::create::Create;
 use shared::store::dynamodb::DynamoDb;
 use shared::{telemetry, wiring};
@@ -23,16 +24,26 @@ async fn main() -> anyhow::Result<ExitCode> {
     telemetry::init(&settings.log)?;
     let worker = async {
         let store = DynamoDb::connect(&settings.store.table_name, settings.store.timeout).await?;
-        anyhow::Ok(wiring::worker(Arc::new(store), settings.providers, settings.policy)?)
+        anyhow::Ok(wiring::worker(
+            Arc::new(store),
+            settings.providers,
+            settings.policy,
+            Metrics::new(settings.metrics_namespace),
+        )?)
     };
     // Kafka first: its client waits for the broker by itself, and all else is made meanwhile.
     let (outbox, worker) = tokio::join!(wiring::outbox(settings.kafka.as_ref()), worker);
     let ((outbox, _publisher), (worker, _inbox)) = (outbox?, worker?);
-    let (random, state) = (Arc::clone(&worker.random), AppState::new(Create { worker, outbox: Arc::new(outbox) }));
-    let app = front::complete(create::router(state), random);
-    run_concurrent(service_fn(move |request: Request| front::call(app.clone(), request)))
-        .await
-        .map_err(anyhow::Error::from_boxed)
-        .context("the runtime ended")?;
+    let state = AppState::new(Create { worker: Arc::clone(&worker), outbox: Arc::new(outbox) });
+    let app = front::complete(create::router(state), Arc::clone(&worker.random));
+    let handler = move |request: Request| {
+        let (app, worker) = (app.clone(), Arc::clone(&worker));
+        async move {
+            let answer = front::call(app, request).await;
+            worker.write_metrics();
+            answer
+        }
+    };
+    run_concurrent(service_fn(handler)).await.map_err(anyhow::Error::from_boxed).context("the runtime ended")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -41,6 +41,7 @@ fn app() -> Router {
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
         policy,
+        metrics: Arc::default(),
     };
     let create = Create { worker: Arc::new(worker), outbox: Arc::new(Outbox::new(None)) };
     let state = AppState { channels: Arc::new(OnlyEmail), ..AppState::new(create) };

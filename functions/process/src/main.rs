@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use shared::config::table::Command;
 use shared::config::{ProcessSettings, SystemEnvironment, secrets};
 use shared::domain::Timestamp;
+use shared::metrics::Metrics;
 use shared::service::Budget;
 use shared::service::process::Process;
 use shared::store::dynamodb::DynamoDb;
@@ -23,14 +24,16 @@ async fn main() -> anyhow::Result<ExitCode> {
     };
     telemetry::init(&settings.log)?;
     let store = Arc::new(DynamoDb::connect(&settings.store.table_name, settings.store.timeout).await?);
-    let (worker, _inbox) = wiring::worker(store, settings.providers, settings.policy)?;
+    let (worker, _inbox) = wiring::worker(store, settings.providers, settings.policy, Metrics::new(settings.metrics_namespace))?;
     let process = Arc::new(Process { worker });
     let handler = move |event: LambdaEvent<Box<RawValue>>| {
         let process = Arc::clone(&process);
         async move {
             let deadline = Timestamp::from_millis(i64::try_from(event.context.deadline)?);
             let budget = Budget::of_lambda(deadline, process.worker.clock.now());
-            Ok::<_, Error>(process::handle(&process, event.payload.get().as_bytes(), &budget).await?)
+            let answer = process::handle(&process, event.payload.get().as_bytes(), &budget).await;
+            process.worker.write_metrics();
+            Ok::<_, Error>(answer?)
         }
     };
     run_concurrent(service_fn(handler)).await.map_err(anyhow::Error::from_boxed).context("the runtime ended")?;

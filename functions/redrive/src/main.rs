@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use shared::config::table::Command;
 use shared::config::{RedriveSettings, SystemEnvironment, secrets};
 use shared::domain::Timestamp;
+use shared::metrics::Metrics;
 use shared::service::Budget;
 use shared::service::redrive::Redrive;
 use shared::store::dynamodb::DynamoDb;
@@ -25,7 +26,12 @@ async fn main() -> anyhow::Result<ExitCode> {
     telemetry::init(&settings.log)?;
     let worker = async {
         let store = DynamoDb::connect(&settings.store.table_name, settings.store.timeout).await?;
-        anyhow::Ok(wiring::worker(Arc::new(store), settings.providers, settings.policy)?)
+        anyhow::Ok(wiring::worker(
+            Arc::new(store),
+            settings.providers,
+            settings.policy,
+            Metrics::new(settings.metrics_namespace),
+        )?)
     };
     // Kafka first: its client waits for the broker by itself, and all else is made meanwhile.
     let (outbox, worker) = tokio::join!(wiring::outbox(settings.kafka.as_ref()), worker);
@@ -38,7 +44,9 @@ async fn main() -> anyhow::Result<ExitCode> {
             let budget = Budget::of_lambda(deadline, now);
             // Who gives no deadline calls again soon: nothing is waited for.
             let idle_until = if deadline > now { budget.deadline } else { Instant::now() };
-            Ok::<_, Error>(redrive::handle(&redrive, &budget, idle_until).await)
+            let answer = redrive::handle(&redrive, &budget, idle_until).await;
+            redrive.worker.write_metrics();
+            Ok::<_, Error>(answer)
         }
     };
     run_concurrent(service_fn(handler)).await.map_err(anyhow::Error::from_boxed).context("the runtime ended")?;

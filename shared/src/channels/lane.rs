@@ -214,6 +214,12 @@ impl Lane {
         }
     }
 
+    /// How many attempts have their place on it.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        u64::from(self.bound).saturating_sub(u64::try_from(self.room.available_permits()).unwrap_or(u64::MAX))
+    }
+
     #[must_use]
     pub const fn channel(&self) -> Channel {
         self.channel

@@ -25,6 +25,13 @@ const KINDS: &[Kind] = &[
     Kind { schemes: &["webhook+http", "webhook+https"], parse: not_built },
 ];
 
+/// What providers call themselves.
+pub const NAMES: &[&str] = &[
+    dev::NAME,
+    #[cfg(feature = "webhook")]
+    super::webhook::NAME,
+];
+
 struct Kind {
     schemes: &'static [&'static str],
     parse: fn(&Given<'_>) -> Result<Opener, BindingError>,

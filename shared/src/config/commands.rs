@@ -21,6 +21,8 @@ pub struct CreateSettings {
     pub kafka: Option<KafkaSettings>,
     pub providers: ProviderSettings,
     pub policy: Policy,
+    /// None: no metrics are written.
+    pub metrics_namespace: Option<String>,
     pub log: LogSettings,
 }
 
@@ -35,6 +37,8 @@ pub struct ProcessSettings {
     pub store: StoreSettings,
     pub providers: ProviderSettings,
     pub policy: Policy,
+    /// None: no metrics are written.
+    pub metrics_namespace: Option<String>,
     pub log: LogSettings,
 }
 
@@ -45,6 +49,8 @@ pub struct RedriveSettings {
     pub kafka: Option<KafkaSettings>,
     pub providers: ProviderSettings,
     pub policy: Policy,
+    /// None: no metrics are written.
+    pub metrics_namespace: Option<String>,
     pub log: LogSettings,
 }
 
@@ -52,6 +58,8 @@ pub struct RedriveSettings {
 pub struct ServerSettings {
     /// On loopback, or the operator allowed otherwise.
     pub listen_addr: SocketAddr,
+    /// None: metrics are not served.
+    pub metrics_listen_addr: Option<SocketAddr>,
     pub load: LoadSettings,
     pub store_kind: StoreKind,
     pub store: StoreSettings,
@@ -124,8 +132,9 @@ impl CreateSettings {
         read_all(environment, |reader| {
             let (store, kafka) = (StoreSettings::read(reader), groups::kafka(reader));
             let (providers, policy) = (ProviderSettings::read(reader, Unbound::Off), groups::policy(reader));
-            let log = groups::log(reader);
-            Ok(Self { store: store?, kafka: kafka?, providers: providers?, policy: policy?, log: log? })
+            let (metrics_namespace, log) = (groups::metrics_namespace(reader), groups::log(reader));
+            let (store, kafka, providers, policy) = (store?, kafka?, providers?, policy?);
+            Ok(Self { store, kafka, providers, policy, metrics_namespace: metrics_namespace?, log: log? })
         })
     }
 }
@@ -144,15 +153,16 @@ impl ProcessSettings {
         read_all(environment, |reader| {
             let (store, providers) = (StoreSettings::read(reader), ProviderSettings::read(reader, Unbound::Off));
             let (policy, log) = (groups::policy(reader), groups::log(reader));
-            Ok(Self { store: store?, providers: providers?, policy: policy?, log: log? })
+            let metrics_namespace = groups::metrics_namespace(reader)?;
+            Ok(Self { store: store?, providers: providers?, policy: policy?, metrics_namespace, log: log? })
         })
     }
 }
 
 impl RedriveSettings {
     pub fn read(environment: &dyn Environment) -> Result<Self, Faults> {
-        let CreateSettings { store, kafka, providers, policy, log } = CreateSettings::read(environment)?;
-        Ok(Self { store, kafka, providers, policy, log })
+        let CreateSettings { store, kafka, providers, policy, metrics_namespace, log } = CreateSettings::read(environment)?;
+        Ok(Self { store, kafka, providers, policy, metrics_namespace, log })
     }
 }
 
@@ -162,12 +172,14 @@ impl ServerSettings {
             let store_kind = StoreKind::read(reader);
             let unbound = unbound(&store_kind);
             let (listen_addr, load) = (listen_addr(reader), LoadSettings::read(reader));
+            let metrics_listen_addr = reader.optional(&table::METRICS_LISTEN_ADDR, values::listen_addr);
             let store = StoreSettings::read(reader);
             let kafka = KafkaChoice::read(reader, unbound);
             let (providers, policy) = (ProviderSettings::read(reader, unbound), groups::policy(reader));
             let (redrive_interval, log) = (reader.time(&table::REDRIVE_INTERVAL), groups::log(reader));
             Ok(Self {
                 listen_addr: listen_addr?,
+                metrics_listen_addr: metrics_listen_addr?,
                 load: load?,
                 store_kind: store_kind?,
                 store: store?,

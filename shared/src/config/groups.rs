@@ -222,6 +222,11 @@ pub(super) fn policy(reader: &mut Reader<'_>) -> Read<Policy> {
     Ok(Policy { send_timeout, lease, clock_skew, due_guard, retention, retry, on_unknown })
 }
 
+/// Where CloudWatch has the metrics of a function.
+pub(super) fn metrics_namespace(reader: &mut Reader<'_>) -> Read<Option<String>> {
+    reader.optional(&table::METRICS_NAMESPACE, values::metrics_namespace)
+}
+
 pub(super) fn log(reader: &mut Reader<'_>) -> Read<LogSettings> {
     let format = reader.optional(&table::LOG_FORMAT, |text| match text {
         "json" => Some(LogFormat::Json),

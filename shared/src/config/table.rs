@@ -264,6 +264,11 @@ settings! {
         Rule::Count { least: 1, most: 100_000 }, Default::Value("256"), "64", Plain, &[Command::Server];
     MAX_CONNECTIONS: "How many connections are open at once. Beyond that, those are closed that have been without a request the longest.",
         Rule::Count { least: 1, most: 1_000_000 }, Default::Value("1024"), "4096", Plain, &[Command::Server];
+    METRICS_LISTEN_ADDR: "Where `/metrics` is served to Prometheus. There is nothing personal in it, and nobody is asked who they are.",
+        Rule::Words("address:port, as in 127.0.0.1:9464"), Default::Absent("it is not served"), "127.0.0.1:9464", Plain, &[Command::Server];
+    METRICS_NAMESPACE: "The CloudWatch namespace of the metrics, which are written to stdout in the embedded metric format.",
+        Rule::Words("1 to 255 of A-Z a-z 0-9 . - _ / # :, beginning with neither `AWS/` nor `:`"), Default::Absent("they are not written"),
+        "notifications-prod", Plain, &[Command::Create, Command::Process, Command::Redrive];
     IDLE_TIMEOUT: "How long a connection may be without a request; longer than a load balancer in front keeps its own open.",
         time(SECOND, HOUR), Default::Value("75s"), "5m", Plain, &[Command::Server];
     ALLOW_ANONYMOUS: "Whether it may be served beyond loopback without authentication.",

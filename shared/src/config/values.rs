@@ -76,6 +76,14 @@ pub(super) fn bootstrap_servers(text: &str) -> Option<String> {
     text.split(',').all(is_host_and_port).then(|| text.to_owned())
 }
 
+/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDatum.html>, and what `PutMetricData` says of a namespace.
+pub(super) fn metrics_namespace(text: &str) -> Option<String> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'/' | b'#' | b':');
+    let fits =
+        (1..=255).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with("AWS/") && !text.starts_with(':');
+    fits.then(|| text.to_owned())
+}
+
 pub(super) fn listen_addr(text: &str) -> Option<SocketAddr> {
     text.parse().ok()
 }

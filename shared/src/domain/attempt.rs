@@ -146,6 +146,34 @@ pub struct Attempt {
     pub token: Token,
 }
 
+impl Attempt {
+    /// Not so where it ended before: there was nobody to ask, no address, or no time.
+    #[must_use]
+    pub const fn provider_was_asked(&self) -> bool {
+        match self.code {
+            Some(
+                ErrorCode::AttemptsExhausted
+                | ErrorCode::ChannelOff
+                | ErrorCode::Expired
+                | ErrorCode::LeaseLost
+                | ErrorCode::LeaseTooShort
+                | ErrorCode::RecipientMissing,
+            ) => false,
+            None
+            | Some(
+                ErrorCode::ConnectionFailed
+                | ErrorCode::ConnectionLost
+                | ErrorCode::ProviderCredentials
+                | ErrorCode::ProviderError
+                | ErrorCode::ProviderRefused
+                | ErrorCode::ProviderUnavailable
+                | ErrorCode::Timeout
+                | ErrorCode::WorkerPanicked,
+            ) => true,
+        }
+    }
+}
+
 /// How many attempts a notification remembers.
 pub const REMEMBERED: usize = 20;
 

@@ -50,6 +50,11 @@ impl Work {
         Ok(Place { tracker: self.tracker.clone(), _permit: permit })
     }
 
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.tracker.len()
+    }
+
     /// Resolves once nothing is under way any more.
     pub async fn ended(&self) {
         self.tracker.close();

@@ -70,9 +70,16 @@ pub struct LaneReadiness {
 
 impl Create {
     pub async fn create(&self, new: NewNotification, budget: &Budget) -> Result<Creation, Error> {
+        let (channel, begun) = (new.channel, Instant::now());
+        let creation = self.create_within(new, budget).await;
+        self.worker.metrics.create_took(channel, begun.elapsed());
+        creation
+    }
+
+    async fn create_within(&self, new: NewNotification, budget: &Budget) -> Result<Creation, Error> {
         let notification = self.born(new);
         crate::crash_point!(BeforePut);
-        match budget.bound(self.worker.store.create(&notification)).await? {
+        match budget.bound(self.worker.put(&notification)).await? {
             Created::Existing(first) if first.fingerprint == notification.fingerprint => Ok(Creation::Replayed(first)),
             Created::Existing(_) => Ok(Creation::KeyReused),
             Created::Foreign => Err(Error::Foreign),
@@ -89,7 +96,7 @@ impl Create {
         }
         let now = self.worker.clock.now();
         let change = Change::Cancel { now, ttl: now.plus(self.worker.policy.retention) };
-        match self.worker.store.apply(id, &change).await? {
+        match self.worker.apply(id, &change).await? {
             Applied::Done(n) => Ok(Cancellation::Cancelled(n)),
             Applied::Refused(n) => Ok(Cancellation::NotCancellable(n.status)),
             Applied::Missing => Ok(Cancellation::NotFound),
@@ -110,7 +117,7 @@ impl Create {
             attempt_limit: n.attempt.saturating_add(policy.retry.max_attempts),
             due_at: DueAt::first(now.plus(policy.due_guard)),
         };
-        match budget.bound(self.worker.store.apply(id, &change)).await? {
+        match budget.bound(self.worker.apply(id, &change)).await? {
             Applied::Done(n) => Ok(match self.set_off(n, budget).await? {
                 SetOff::InBackground(n) => Retrial::Accepted(n),
                 SetOff::AtOnce(n) => Retrial::Attempted(n),

@@ -30,6 +30,7 @@ use crate::domain::attempt::{self, Detail};
 use crate::domain::change::GiveUp;
 use crate::domain::step::Step;
 use crate::domain::{Attempt, Change, Channel, ErrorCode, Next, Notification, NotificationId, Outcome, Timestamp, Token};
+use crate::metrics::Metrics;
 use crate::random::Random;
 use crate::store::{self, Applied, Store};
 
@@ -40,6 +41,7 @@ pub struct Worker {
     pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn Random>,
     pub policy: Policy,
+    pub metrics: Arc<Metrics>,
 }
 
 /// What came of it.
@@ -93,7 +95,7 @@ impl Worker {
             let now = self.clock.now();
             let (token, lease_until) = (self.random.token(), now.plus(self.policy.lease));
             let claim = Change::Claim { now, skew: self.policy.clock_skew, token, lease_until, channel };
-            return match budget.bound(self.store.apply(id, &claim)).await? {
+            return match budget.bound(self.apply(id, &claim)).await? {
                 Applied::Done(notification) => Ok(self.attempt(Held { notification, token, permit, since }, budget).await),
                 Applied::Refused(seen) if seen.channel != channel => {
                     // An event said so. The notification's own word never changes: this happens once.
@@ -191,7 +193,7 @@ impl Worker {
             lost,
             attempts: attempt::with(&seen.attempts, lost_attempt(&seen, now, token)),
         };
-        match budget.bound(self.store.apply(seen.id, &change)).await? {
+        match budget.bound(self.apply(seen.id, &change)).await? {
             Applied::Done(notification) => {
                 crate::crash_point!(AfterTakeOver);
                 tracing::warn!(notification.id = %notification.id, attempt.number = seen.attempt, "took over from a lost worker");
@@ -213,7 +215,7 @@ impl Worker {
     }
 
     async fn end(&self, id: NotificationId, change: &Change, budget: &Budget) -> Result<Delivery, store::Error> {
-        Ok(match budget.bound(self.store.apply(id, change)).await? {
+        Ok(match budget.bound(self.apply(id, change)).await? {
             Applied::Done(ended) => Delivery::Ended(ended),
             Applied::Refused(seen) => Delivery::Left(seen),
             Applied::Missing => Delivery::Missing,
@@ -334,7 +336,7 @@ impl Worker {
         let mut pause = Duration::from_millis(50);
         let deadline = if budget.remaining().is_zero() { Instant::now() + Budget::BESIDE_SEND } else { budget.deadline };
         loop {
-            match timeout_at(deadline, self.store.apply(id, finish)).await {
+            match timeout_at(deadline, self.apply(id, finish)).await {
                 Ok(Ok(Applied::Done(finished))) => {
                     crate::crash_point!(AfterFinish);
                     log_attempt(&finished);

@@ -1,5 +1,6 @@
 //! The use cases. Each takes the ports that it needs and nothing else.
 
+mod counted;
 pub mod create;
 pub mod deliver;
 pub mod get;

@@ -67,6 +67,7 @@ impl Process {
                 Record::PassedOver => report.passed_over += 1,
                 Record::Poison { place, why } => {
                     tracing::error!(partition = place.partition, offset = place.offset, why, "poison: passed over");
+                    self.worker.metrics.poisoned();
                     report.poison += 1;
                 }
             }

@@ -85,6 +85,8 @@ struct Pass {
     report: Report,
     /// The soonest that is not due yet, those lined up just now among them.
     next: Option<Timestamp>,
+    /// By how much its first was overdue; zero if it was not. None: it could not be read.
+    overdue: Option<Duration>,
     /// It could not be read to its end.
     unread: bool,
 }
@@ -108,6 +110,7 @@ impl Redrive {
         let mut at_work: FuturesUnordered<_> = DueShard::all_from(self.worker.random.byte()).map(pass).collect();
         let mut at_rest: Vec<Rest> = Vec::new();
         let (mut total, mut left, mut unread) = (Report::default(), BTreeMap::new(), false);
+        let mut overdue: BTreeMap<u8, Duration> = BTreeMap::new();
         while !at_work.is_empty() || at_rest.iter().any(|rest| rest.awaited) {
             let wake = at_rest.iter().map(|rest| rest.wake).min();
             tokio::select! {
@@ -116,6 +119,9 @@ impl Redrive {
                     total = total.plus(done.report);
                     // What a later pass took up is not left.
                     left.insert(shard.number(), done.report.left);
+                    if let Some(age) = done.overdue {
+                        overdue.entry(shard.number()).and_modify(|oldest| *oldest = age.max(*oldest)).or_insert(age);
+                    }
                     if done.unread && !unread {
                         tracing::error!(shard = shard.number(), "what is due can't be read: the store is tried again");
                         unread = true;
@@ -139,6 +145,9 @@ impl Redrive {
         }
         total.left = left.into_values().sum();
         log(total);
+        // The oldest of all is known once every shard was read.
+        let all_read = overdue.len() == usize::from(DueShard::COUNT);
+        self.worker.metrics.redrove(&total, overdue.into_values().max().filter(|_| all_read));
         total
     }
 
@@ -167,6 +176,7 @@ impl Redrive {
                 }
             };
             let now = self.worker.clock.now();
+            pass.overdue.get_or_insert(page.first().map_or(Duration::ZERO, |first| first.due_at.at.until(now)));
             let (due, later): (Vec<Due>, Vec<Due>) = page.iter().copied().partition(|due| due.due_at.at <= now);
             let armed = stream::iter(due).map(|due| self.redrive(due, budget)).buffer_unordered(SIDE_BY_SIDE);
             // Those that it works on itself are bounded by their lanes: no slow provider keeps the rest of the
@@ -190,7 +200,7 @@ impl Redrive {
         let redriven_before = due.due_at.redriven;
         let due_at = self.guarded(redriven_before.saturating_add(1));
         crate::crash_point!(BeforeRearm);
-        match self.worker.store.apply(due.id, &Change::Rearm { seen: due.due_at, due_at }).await {
+        match self.worker.apply(due.id, &Change::Rearm { seen: due.due_at, due_at }).await {
             Ok(Applied::Done(notification)) => self.look(Armed { notification, due_at, redriven_before }).await,
             // Finished, or another run was first: the index is behind its table.
             Ok(Applied::Refused(_) | Applied::Missing | Applied::Foreign) => Err(Done::Passed),
@@ -266,7 +276,7 @@ impl Redrive {
         let wait = self.worker.providers.lane(channel).later(guard * LAST_GUARD).saturating_duration_since(Instant::now());
         // Its own moment already: with jitter some would come together, find no room, and lose their turn.
         let at = self.worker.clock.now().plus(wait);
-        let lined_up = self.worker.store.apply(id, &Change::Rearm { seen, due_at: DueAt { at, redriven } }).await;
+        let lined_up = self.worker.apply(id, &Change::Rearm { seen, due_at: DueAt { at, redriven } }).await;
         if let Err(error) = lined_up {
             tracing::debug!(notification.id = %id, %error, "not known to be lined up: it comes again after its guard at the latest");
         }

@@ -91,7 +91,14 @@ fn worker(store: Answer) -> Arc<Worker> {
         on_unknown: OnUnknown::Retry,
     };
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
-    Arc::new(Worker { store: Arc::new(store), providers: Arc::new(Providers::default()), clock, random, policy })
+    Arc::new(Worker {
+        store: Arc::new(store),
+        providers: Arc::new(Providers::default()),
+        clock,
+        random,
+        policy,
+        metrics: Arc::default(),
+    })
 }
 
 fn create(store: Answer, publisher: Option<Arc<dyn Publisher>>) -> Create {

@@ -66,6 +66,7 @@ impl Host {
             clock: Arc::<Machine>::clone(&machine),
             random: Arc::new(Draws(Arc::clone(world))),
             policy: world.plan.policy,
+            metrics: Arc::default(),
         });
         Arc::new(Self {
             machine,

@@ -74,6 +74,7 @@ impl World {
             clock: Arc::<TokioClock>::clone(&clock),
             random: Arc::new(Dice::new(1)),
             policy: LASTING,
+            metrics: Arc::default(),
         });
         let outbox = || Arc::new(Outbox::new(Some(Arc::<Parts>::clone(&parts))));
         Self {

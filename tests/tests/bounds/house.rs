@@ -175,6 +175,7 @@ impl House {
             random: Arc::new(SystemRandom),
             // Nothing here is about how often a notification is tried.
             policy: Policy { retry: RetryPolicy { max_attempts: 1_000, ..policy.retry }, ..policy },
+            metrics: Arc::default(),
         });
         let outbox = Arc::new(Outbox::new(kafka.then(|| -> Arc<dyn Publisher> { broker.clone() })));
         Self {

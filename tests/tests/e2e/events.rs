@@ -7,13 +7,15 @@ use serde_json::json;
 use tests::apart::Apart;
 use tests::server_process::{PATIENCE, ServerProcess};
 
-struct Topic {
+pub(crate) const OURS: Option<&str> = Some("notification.due");
+
+pub(crate) struct Topic {
     producer: FutureProducer,
     topic: String,
 }
 
 impl Topic {
-    fn of(apart: &Apart) -> Self {
+    pub(crate) fn of(apart: &Apart) -> Self {
         let producer = ClientConfig::new()
             .set("linger.ms", "0")
             .set("bootstrap.servers", apart.setting("KAFKA_BOOTSTRAP_SERVERS"))
@@ -22,7 +24,7 @@ impl Topic {
         Self { producer, topic: apart.setting("KAFKA_TOPIC").to_owned() }
     }
 
-    async fn publish(&self, partition: i32, kind: Option<&str>, value: Option<&str>) {
+    pub(crate) async fn publish(&self, partition: i32, kind: Option<&str>, value: Option<&str>) {
         let mut record = FutureRecord::<str, str>::to(&self.topic).partition(partition).key("k");
         if let Some(kind) = kind {
             record = record.headers(OwnedHeaders::new().insert(Header { key: "ce_type", value: Some(kind) }));
@@ -36,7 +38,6 @@ impl Topic {
 
 #[tokio::test]
 async fn foreign_and_broken_records_stop_no_good_one_and_poison_is_counted() {
-    const OURS: Option<&str> = Some("notification.due");
     let apart = Apart::start().await;
     let server = ServerProcess::start_with(&apart.with(&[("REDRIVE_INTERVAL", "1h"), ("LOG_FORMAT", "json")])).await;
     let topic = Topic::of(&apart);

@@ -10,14 +10,14 @@ use tests::receiver::{Receiver, Reply};
 use tests::server_process::ServerProcess;
 use tests::store_proxy::{Fault, StoreProxy};
 
-struct Proxied {
-    proxy: StoreProxy,
-    server: ServerProcess,
-    _apart: Apart,
+pub(crate) struct Proxied {
+    pub(crate) proxy: StoreProxy,
+    pub(crate) server: ServerProcess,
+    pub(crate) _apart: Apart,
 }
 
 impl Proxied {
-    async fn start(settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(settings: &[(&str, &str)]) -> Self {
         let apart = Apart::start().await;
         let proxy = StoreProxy::before(apart.setting("AWS_ENDPOINT_URL_DYNAMODB")).await;
         let endpoint = proxy.endpoint();

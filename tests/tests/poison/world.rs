@@ -70,6 +70,7 @@ impl World {
             clock: Arc::<TokioClock>::clone(&clock),
             random: Arc::<Dice>::clone(dice),
             policy: POLICY,
+            metrics: Arc::default(),
         });
         let redrive = Redrive { worker: Arc::clone(&worker), outbox: Arc::new(Outbox::new(None)) };
         Self { parts, process: Process { worker }, redrive, clock, dice: Arc::clone(dice) }

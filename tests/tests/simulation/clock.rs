@@ -34,6 +34,7 @@ fn worker(store: &Arc<ModelStore>) -> Arc<Worker> {
         clock: Arc::new(SetBack::default()),
         random: Arc::new(SystemRandom),
         policy: POLICY,
+        metrics: Arc::default(),
     })
 }
 
