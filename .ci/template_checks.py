@@ -50,6 +50,7 @@ class Code:
     def __init__(self, stack, work):
         self.work = work
         self.settings = settings_of_the_manual()
+        self.metrics = metrics_of_the_manual()
         self.router = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["metadata"]["lambda"]["watch"]["router"]
         self.openapi = served_openapi(work)
         self.sources = "\n".join(path.read_text() for part in ("shared", "functions") for path in (ROOT / part).rglob("src/**/*.rs"))
@@ -80,6 +81,17 @@ def settings_of_the_manual():
             for name in re.findall(r"`(\w+)`", cells[0]):
                 readers[name] = FUNCTIONS if cells[-1].startswith("all ") else cells[-1].removesuffix(" |").split(", ")
     return readers
+
+
+def metrics_of_the_manual():
+    """Each metric that the functions write, and the dimension that it has, None for none. A test of the code holds the page's table against the code."""
+    dimensions = {}
+    for row in (ROOT / "docs/metrics.md").read_text().splitlines():
+        if row.startswith("| `notifications_"):
+            _, _, _, _, name, _, dimension, _, _ = (cell.strip() for cell in row.split("|"))
+            if name.startswith("`"):
+                dimensions[name.strip("`")] = dimension or None
+    return dimensions
 
 
 def served_openapi(work):
@@ -233,21 +245,31 @@ def compare_logs(template, code):
     return findings
 
 
-def compare_metrics(template):
-    """What alarms and the dashboard show of our own metrics is what the filters make. AWS's own the linter can't know either."""
+def compare_metrics(template, code):
+    """What alarms and the dashboard show of our own metrics is what the functions write, or the filters make. AWS's own the linter can't know either."""
     resources = [one.get("Properties", {}) for one in template["Resources"].values()]
-    made = {change["MetricName"] for one in resources for change in one.get("MetricTransformations", [])}
+    made = {change["MetricName"]: None for one in resources for change in one.get("MetricTransformations", [])} | code.metrics
     shown = set()
     for one in resources:
         metrics = [entry["MetricStat"]["Metric"] for entry in one.get("Metrics", []) if "MetricStat" in entry]
-        shown |= {metric["MetricName"] for metric in [one, *metrics] if metric.get("Namespace") == {"Ref": "AWS::StackName"}}
+        for metric in [one, *metrics]:
+            if metric.get("Namespace") == {"Ref": "AWS::StackName"}:
+                shown.add((metric["MetricName"], *(dimension["Name"] for dimension in metric.get("Dimensions", []))))
     try:
         widgets = json.loads(template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])["widgets"]
     except ValueError as error:
         return [f"dashboard: it is no JSON: {error}"]
-    lines = [line for widget in widgets for line in widget["properties"]["metrics"]]
-    shown |= {line[1] for line in lines if line[0] == "${AWS::StackName}"}
-    return [f"metrics: {name} is shown, and no filter makes it" for name in sorted(shown - made)]
+    lines = [[part for part in line if isinstance(part, str)] for widget in widgets for line in widget["properties"]["metrics"]]
+    shown |= {(line[1], *line[2::2]) for line in lines if line[0] == "${AWS::StackName}"}
+    findings = [f"metrics: {name} is shown, and nobody makes it" for name, *_ in sorted(shown) if name not in made]
+    wrong = [(name, by) for name, *by in sorted(shown) if name in made and by != [made[name]] * bool(made[name])]
+    findings += [f"metrics: {name} is shown by {by}, and is made by {made[name]}" for name, by in wrong]
+
+    written = [one for one in resources if one.get("Environment", {}).get("Variables", {}).get("METRICS_NAMESPACE")]
+    namespaces = [one["Environment"]["Variables"]["METRICS_NAMESPACE"] for one in written]
+    if namespaces != [{"Ref": "AWS::StackName"}] * 3:
+        findings.append(f"metrics: they are looked for in the stack's namespace, and written to {namespaces}")
+    return findings
 
 
 def findings_of(stack, code, text, parameters, where="everywhere"):
@@ -264,7 +286,8 @@ def findings_of(stack, code, text, parameters, where="everywhere"):
         made = stack.deploy("notifications", template, at_once)
     except Exception as error:  # whatever it is, the template was not taken
         return [f"deploy: {type(error).__name__}: {error}"]
-    findings = linted + compare_secrets(template) + compare_keeping(template) + compare_logs(template, code) + compare_metrics(template)
+    findings = linted + compare_secrets(template) + compare_keeping(template) + compare_logs(template, code)
+    findings += compare_metrics(template, code)
     findings += compare_table(stack, made, code, template) + compare_settings(stack, made, code) + compare_routes(stack, made, code, parameters)
     stack.delete("notifications")
     return findings

@@ -44,10 +44,14 @@ FAULTS = [
     ("a route to the wrong function", "Target: !Sub integrations/${CreateIntegration}", "Target: !Sub integrations/${GetIntegration}", "is get's here and create's in Cargo.toml"),
     ("no answer for the unknown", "RouteKey: $default", "RouteKey: GET /api/default", "is nobody's here"),
     ("a door left open", "AuthorizationType: !If [ByIam, AWS_IAM, !If [ByJwt, JWT, NONE]]", "AuthorizationType: NONE", "asks for NONE"),
-    ("a count of lines that nobody writes", '"attempt finished"', '"attempt ended"', "logs: CreateEnded counts a line that nobody writes"),
-    ("an alarm on what nobody counts", "MetricName: RedriveLeft\n      Statistic", "MetricName: Left\n      Statistic", "metrics: Left is shown"),
+    ("a count of lines that nobody writes", '"kafka is away: processing at once"', '"kafka is gone"', "logs: CreateWithoutKafka counts a line that nobody writes"),
+    ("a field that a line does not have", '$.message = "kafka is away: processing at once"', '$.message = "kafka is away: processing at once" && $.broker = "1"', "logs: CreateWithoutKafka asks for broker"),
+    ("an alarm on what nobody counts", "MetricName: redrive_left", "MetricName: redrive_right", "metrics: redrive_right is shown, and nobody makes it"),
+    ("an alarm by another dimension", "Dimensions: [{Name: channel, Value: email}]", "Dimensions: [{Name: Channel, Value: email}]", "metrics: sent is shown by ['Channel'], and is made by channel"),
+    ("an alarm without its dimension", "              Dimensions: [{Name: channel, Value: email}]\n", "", "metrics: sent is shown by []"),
+    ("a dashboard of what nobody counts", '"queue_seconds", "channel", "email"', '"queue_time", "channel", "email"', "metrics: queue_time is shown, and nobody makes it"),
+    ("metrics that nobody reads", "METRICS_NAMESPACE: !Ref AWS::StackName", "METRICS_NAMESPACE: elsewhere", "metrics: they are looked for in the stack's namespace"),
     ("a dashboard that is no JSON", '{"widgets": [', '{"widgets": {', "dashboard: it is no JSON"),
-    ("a field that a line does not have", "$.status", "$.state", "logs: CreateEnded asks for state"),
 ]
 
 WEBHOOK = "webhook+https://mail.example/send"
