@@ -38,8 +38,8 @@ LABEL org.opencontainers.image.title="notifications" \
 
 COPY --from=build /out/server /usr/local/bin/server
 
-# In a container whoever is to reach it comes from outside. It still refuses to start there as long as
-# nothing proves who they are and nobody said ALLOW_ANONYMOUS=true.
+# In a container whoever is to reach it comes from outside. It still refuses to start there without
+# API_KEYS_FILE, as long as nobody said ALLOW_ANONYMOUS=true.
 ENV STORE=dynamodb \
     LISTEN_ADDR=0.0.0.0:8080 \
     LOG_FORMAT=json

@@ -36,6 +36,7 @@ BROUGHT = {
         "Authorizer": "jwt",
         "JwtIssuer": "https://login.example/",
         "JwtAudience": "notifications",
+        "JwtTenantClaim": "https://login.example/tenant",
         "AlarmEmail": "on-call@example.com",
         "CreateConcurrency": "50",
         "ProvisionedPollers": "2",
@@ -62,6 +63,7 @@ EXAMPLES = {
     "KafkaSecretArn": KAFKA_SECRET,
     "KafkaCaSecretArn": CA_SECRET,
     "JwtIssuer": "https://login.example/",
+    "JwtTenantClaim": "tenant",
 }
 
 

@@ -63,6 +63,8 @@ REFUSALS = [
     ({"Authorizer": "jwt", "JwtAudience": "a"}, "needs JwtIssuer"),
     ({"Authorizer": "jwt", "JwtIssuer": "https://login.example/"}, "needs JwtAudience"),
     ({"JwtIssuer": "http://login.example/"}, "beginning with https://"),
+    ({"JwtTenantClaim": "tenant"}, "needs Authorizer=jwt"),
+    ({"JwtTenantClaim": "my tenant"}, "the name of a claim"),
     ({"CorsOrigins": "https://a.example/"}, "origins as a browser sends them"),
     ({"EmailProvider": ""}, "Every channel is off"),
     ({"EmailProvider": "smtp://mail.example"}, "must be dev: or webhook+https://"),

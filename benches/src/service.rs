@@ -8,6 +8,7 @@ use axum::Router;
 use axum::serve::ListenerExt;
 use create::AppState;
 use shared::config::{CreateSettings, SystemEnvironment};
+use shared::http::access::Anybody;
 use shared::http::front;
 use shared::metrics::Metrics;
 use shared::service::create::Create;
@@ -24,7 +25,7 @@ pub async fn run() -> anyhow::Result<()> {
     let (outbox, _publisher) = wiring::outbox(settings.kafka.as_ref()).await?;
     let (worker, _inbox) = wiring::worker(store, settings.providers, settings.policy, Metrics::default())?;
     let (random, state) = (Arc::clone(&worker.random), AppState::new(Create { worker, outbox: Arc::new(outbox) }));
-    serve(front::complete(create::router(state), random)).await
+    serve(front::complete(create::router(state), random, Arc::new(Anybody))).await
 }
 
 /// On any free port, until the process is killed.

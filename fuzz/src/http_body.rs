@@ -9,8 +9,10 @@ use axum::routing::post;
 use axum::{Extension, Router};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
+use shared::access::Caller;
 use shared::domain::idempotency::{Fields, Fingerprint};
-use shared::domain::{Channel, IdempotencyKey, NewNotification, Recipient, Tenant, Timestamp};
+use shared::domain::{Channel, IdempotencyKey, NewNotification, Recipient, Timestamp};
+use shared::http::access::Anybody;
 use shared::http::request::{self, Channels, Received};
 use shared::http::{Problem, RequestId, body, front};
 use shared::random::SystemRandom;
@@ -54,13 +56,13 @@ fn ask(bytes: &[u8]) -> (StatusCode, Vec<u8>, Option<NewNotification>) {
         move |Extension(request_id): Extension<RequestId>, request: Request| async move {
             let (head, sent) = request.into_parts();
             let sent = body::read_json(&head.headers, sent).await?;
-            let (tenant, query) = (&Tenant::default(), head.uri.query());
-            let received = Received { tenant, request_id: &request_id, query, headers: &head.headers, body: &sent };
+            let (caller, query) = (&Caller::default(), head.uri.query());
+            let received = Received { caller, request_id: &request_id, query, headers: &head.headers, body: &sent };
             *taken.lock().unwrap() = Some(request::parse(&received, NOW, &On)?);
             Ok::<_, Problem>(StatusCode::OK)
         }
     };
-    let app = front::complete(Router::new().route(PATH, post(handler)), Arc::new(SystemRandom));
+    let app = front::complete(Router::new().route(PATH, post(handler)), Arc::new(SystemRandom), Arc::new(Anybody));
     let request = Request::builder().method(Method::POST).uri(PATH).header("content-type", "application/json");
     let request = request.body(Body::from(bytes.to_vec())).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

@@ -25,7 +25,11 @@ pub fn holds(bytes: &[u8]) {
     if let Some(server) = &server {
         keeps_its_rules(&server.policy);
         let anonymous = environment.says("ALLOW_ANONYMOUS", "true");
-        assert!(anonymous || server.listen_addr.ip().to_canonical().is_loopback(), "{}", server.listen_addr);
+        assert!(
+            anonymous != server.keys.is_some() || server.listen_addr.ip().to_canonical().is_loopback(),
+            "{}",
+            server.listen_addr
+        );
     }
     let create = judged(&environment, Command::Create, CreateSettings::read);
     let process = judged(&environment, Command::Process, ProcessSettings::read);

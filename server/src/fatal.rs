@@ -12,7 +12,7 @@ use thiserror::Error;
 pub enum Fatal {
     #[error("{faults}")]
     Settings { faults: Faults },
-    #[error("usage: server [stack | create-table | create-topics | health]")]
+    #[error("usage: server [stack | create-table | create-topics | create-key NAME [TENANT] | health]")]
     Usage,
     #[error("the table {table} does not exist: make it with `server create-table`")]
     TableMissing { table: String },
@@ -25,6 +25,11 @@ pub enum Fatal {
     CreateTopics {
         #[source]
         source: crate::topics::Error,
+    },
+    #[error("no key can be made")]
+    CreateKey {
+        #[source]
+        source: crate::create_key::Error,
     },
     #[error("the store can't be used")]
     Store {
@@ -91,7 +96,7 @@ pub enum Fatal {
         #[source]
         source: io::Error,
     },
-    #[error("redrive or the event source ended: nothing would be delivered any more")]
+    #[error("a task in the background ended: nothing would be delivered any more, or no key be taken back")]
     BackgroundEnded,
 }
 
@@ -103,9 +108,11 @@ impl Fatal {
             Self::Settings { .. } | Self::Usage | Self::TableMissing { .. } | Self::Store { .. } | Self::NotEmbedded => {
                 ExitCode::from(EX_CONFIG)
             }
+            Self::CreateKey { source: crate::create_key::Error::Faulty { .. } } => ExitCode::from(EX_CONFIG),
             #[cfg(feature = "embedded")]
             Self::EmbeddedStore { .. } | Self::EmbeddedBroker { .. } => ExitCode::FAILURE,
-            Self::CreateTable { .. }
+            Self::CreateKey { source: crate::create_key::Error::Unwritten { .. } }
+            | Self::CreateTable { .. }
             | Self::CreateTopics { .. }
             | Self::BackgroundEnded
             | Self::NotHealthy { .. }

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
+use axum::{Extension, Router};
 use serde::Serialize;
+use shared::access::Caller;
 use shared::channels::Inbox;
 use shared::channels::inbox::{Filter, Received};
 use shared::domain::{Channel, Invalid, UserId};
@@ -25,17 +26,25 @@ struct Page<'a> {
     data: Vec<&'a Received>,
 }
 
-async fn show(State(inbox): State<Arc<Inbox>>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
-    let newest = inbox.newest_first(&filter(query.as_deref())?);
+async fn show(
+    State(inbox): State<Arc<Inbox>>,
+    Extension(caller): Extension<Caller>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let newest = inbox.newest_first(&filter(caller, query.as_deref())?);
     response::json(StatusCode::OK, &Page { data: newest.iter().map(AsRef::as_ref).collect() })
 }
 
-fn filter(query: Option<&str>) -> Result<Filter, Problem> {
+fn filter(caller: Caller, query: Option<&str>) -> Result<Filter, Problem> {
     let mut query = Query::parse(query, &["userId", "channel"]);
     let mut faults = std::mem::take(&mut query.faults);
     let user_id = take(&mut faults, "userId", query.get("userId").map(UserId::parse));
     let channel = take(&mut faults, "channel", query.get("channel").map(Channel::parse));
-    if faults.is_empty() { Ok(Filter { user_id, channel }) } else { Err(Problem::InvalidRequest { faults }) }
+    if faults.is_empty() {
+        Ok(Filter { tenant: caller.tenant, user_id, channel })
+    } else {
+        Err(Problem::InvalidRequest { faults })
+    }
 }
 
 fn take<T>(faults: &mut Vec<Fault>, name: &str, parsed: Option<Result<T, Invalid>>) -> Option<T> {
@@ -50,7 +59,8 @@ mod tests {
     use shared::channels::dev::Dev;
     use shared::channels::{Message, Provider};
     use shared::clock::SystemClock;
-    use shared::domain::{NotificationId, Template, Timestamp};
+    use shared::domain::{NotificationId, Template, Tenant, Timestamp};
+    use shared::http::access::Anybody;
     use shared::http::front;
     use shared::random::SystemRandom;
     use tower::ServiceExt;
@@ -71,6 +81,7 @@ mod tests {
         for (user, channel) in [("u 1", Channel::Email), ("u-2", Channel::Sms)] {
             let message = Message {
                 id: NotificationId::parse("0190a0b0-0000-7000-8000-000000000001").unwrap(),
+                tenant: Tenant::default(),
                 user_id: UserId::parse(user).unwrap(),
                 channel,
                 template: Template::parse("welcome").unwrap(),
@@ -82,7 +93,7 @@ mod tests {
             };
             dev.send(&message).await;
         }
-        front::complete(router(inbox), Arc::new(SystemRandom))
+        front::complete(router(inbox), Arc::new(SystemRandom), Arc::new(Anybody))
     }
 
     #[tokio::test]

@@ -5,10 +5,12 @@
 //! - [`stack`]: only what AWS would bring, for functions that run under `cargo lambda watch`.
 //! - [`http`]: serves HTTP within bounds, whatever clients do.
 //! - [`metrics`]: `/metrics`, on a port of its own.
+//! - [`keys`]: the API keys that callers need, as their file has them now; [`create_key`] makes one.
 //! - [`health`]: whether the server beside it is alive, for a container's health check.
 //! - [`parts`]: the store and the broker that the settings name; [`embedded`] ones need nothing installed.
 //! - [`function`]: how the event source and the schedule call a function, here or at a Lambda endpoint.
 
+pub mod create_key;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 pub mod event_source;
@@ -17,6 +19,7 @@ pub mod function;
 pub mod health;
 pub mod http;
 pub mod inbox;
+pub mod keys;
 pub mod metrics;
 pub mod parts;
 pub mod schedule;

@@ -4,11 +4,12 @@
 use std::process::ExitCode;
 
 use server::fatal::Fatal;
-use server::{health, serve, stack, table, topics};
+use server::{create_key, health, serve, stack, table, topics};
 use shared::config::table::Command;
 use shared::config::{
     CreateTableSettings, CreateTopicsSettings, HealthSettings, ServerSettings, StackSettings, SystemEnvironment, secrets,
 };
+use shared::random::SystemRandom;
 use shared::telemetry;
 
 fn main() -> ExitCode {
@@ -54,6 +55,8 @@ async fn run() -> Result<(), Fatal> {
             telemetry::init(&settings.log).map_err(|source| Fatal::Telemetry { source })?;
             topics::create(&settings).await
         }
+        ["create-key", name] => create_key::create(name, None, &SystemRandom),
+        ["create-key", name, tenant] => create_key::create(name, Some(tenant), &SystemRandom),
         ["health"] => {
             let settings = HealthSettings::read(&SystemEnvironment)?;
             health::check(&settings).await.map_err(|source| Fatal::NotHealthy { source })

@@ -10,6 +10,7 @@ use std::time::Duration;
 use create::AppState;
 use futures::FutureExt;
 use shared::config::ServerSettings;
+use shared::http::access::{Access, Anybody};
 use shared::http::front;
 use shared::http::work::Work;
 use shared::metrics::Metrics;
@@ -28,7 +29,7 @@ use crate::event_source::{EventSource, SourceSettings};
 use crate::fatal::Fatal;
 use crate::function::{InProcess, InvokeError};
 use crate::parts::Parts;
-use crate::{http, inbox, metrics, schedule, stopping};
+use crate::{http, inbox, keys, metrics, schedule, stopping};
 
 /// How long one call of `process` may take: as much as the function gets on AWS.
 const CALL: Duration = Duration::from_mins(1);
@@ -59,9 +60,17 @@ pub async fn run(settings: ServerSettings) -> Result<(), Fatal> {
     if worker.providers.uses_dev() {
         app = app.merge(inbox::router(inbox));
     }
-    let app = front::complete(app, Arc::clone(&worker.random));
-
     let mut background = JoinSet::new();
+    let access: Arc<dyn Access> = match settings.keys {
+        Some(keys) => {
+            let (keys, following) = keys::watch(keys, stop.clone());
+            background.spawn(following);
+            Arc::new(keys)
+        }
+        None => Arc::new(Anybody),
+    };
+    let app = front::complete(app, Arc::clone(&worker.random), access);
+
     let redrive = Arc::new(Redrive { worker: Arc::clone(&worker), outbox });
     background.spawn(schedule::in_process(redrive, settings.redrive_interval, stop.clone()));
     if let Some(listener) = for_metrics {
@@ -116,8 +125,8 @@ fn process_function(process: Process, stop: CancellationToken) -> InProcess {
     })
 }
 
-/// Resolves when redrive or the event source ends although nobody stopped them: without either, nothing
-/// would keep what is promised here.
+/// Resolves when one of them ends although nobody stopped it: without redrive, the event source or the watch
+/// over the keys, nothing would keep what is promised here.
 async fn ended_early(background: &mut JoinSet<()>, stop: &CancellationToken) {
     background.join_next().await;
     if stop.is_cancelled() {

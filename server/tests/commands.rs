@@ -20,10 +20,14 @@ mod commands {
 
     #[test]
     fn an_unknown_command_is_told_the_ones_that_there_are() {
-        for arguments in [["sned"].as_slice(), &["create-table", "now"], &["--help"]] {
+        for arguments in [["sned"].as_slice(), &["create-table", "now"], &["create-key"], &["--help"]] {
             let output = server(arguments, &[]);
             assert_eq!(output.status.code(), Some(78), "{arguments:?}");
-            assert_eq!(said(&output), "usage: server [stack | create-table | create-topics | health]\n", "{arguments:?}");
+            assert_eq!(
+                said(&output),
+                "usage: server [stack | create-table | create-topics | create-key NAME [TENANT] | health]\n",
+                "{arguments:?}"
+            );
             assert!(output.stdout.is_empty());
         }
     }
@@ -68,7 +72,7 @@ mod commands {
     fn it_serves_beyond_loopback_only_when_told_that_anybody_may_send() {
         let output = server(&[], &[("LISTEN_ADDR", "0.0.0.0:0")]);
         assert_eq!(output.status.code(), Some(78));
-        assert!(said(&output).contains("ALLOW_ANONYMOUS=true"), "{}", said(&output));
+        assert!(said(&output).contains("API_KEYS_FILE or with ALLOW_ANONYMOUS=true"), "{}", said(&output));
     }
 
     #[test]
@@ -91,6 +95,36 @@ mod commands {
             assert!(output.status.success(), "{}", said(&output));
             assert!(folder.path().join("data").join("store.db").exists());
         }
+    }
+
+    #[test]
+    fn create_key_shows_the_key_once_and_its_line_apart_from_it() {
+        let output = server(&["create-key", "shop"], &[]);
+        assert_eq!(output.status.code(), Some(0));
+        let (line, key) = (String::from_utf8(output.stdout.clone()).unwrap(), said(&output));
+        assert!(key.starts_with("nk_") && key.ends_with('\n') && key.len() == 3 + 43 + 1, "{key}");
+        assert!(line.starts_with("shop default ") && line.ends_with('\n') && line.lines().count() == 1, "{line}");
+        assert!(!line.contains(key.trim_end()));
+        assert_ne!(server(&["create-key", "shop"], &[]).stderr, output.stderr);
+
+        let output = server(&["create-key", "a shop", "a#b"], &[]);
+        assert_eq!(output.status.code(), Some(78));
+        assert!(
+            said(&output).contains("the name must be ") && said(&output).contains("the tenant must be "),
+            "{}",
+            said(&output)
+        );
+        assert!(output.stdout.is_empty());
+    }
+
+    #[test]
+    fn a_key_whose_line_could_not_be_written_is_not_shown() {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
+        let output = command.args(["create-key", "shop"]).env_clear().stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+        let output = output.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(!said(&output).contains("nk_") && said(&output).contains("can't be written"), "{}", said(&output));
     }
 
     /// A process that does not outlive its test.

@@ -36,6 +36,7 @@
 //! - [`store`]: the Store port, its adapter for DynamoDB, and the suite that every store passes.
 //! - [`events`]: the Publisher port, the event, its adapter for Kafka, and when Kafka is left alone.
 //! - [`channels`]: the Provider port, one file for each provider, and the registry that names them.
+//! - [`access`]: who asks, and the API keys by which the server knows.
 //! - `http`: request to domain, domain to response, problems, OpenAPI. (Feature `http`.)
 //! - [`config`], [`telemetry`]: the environment, read in one place; logs that name nobody.
 //! - [`metrics`]: what is counted and timed, and how it is shown.
@@ -47,6 +48,7 @@
 //! Dependencies run one way: functions and server to `service`, `service` and the adapters to `domain`.
 //! Heavy parts are cargo features (`http`, `kafka`, `webhook`), so that a function carries what it needs.
 
+pub mod access;
 pub mod channels;
 pub mod clock;
 pub mod config;

@@ -1,6 +1,9 @@
 //! From HTTP to the provider through the real `server` binary: on embedded parts, or on Apache Kafka and
 //! DynamoDB Local where the environment names them. What needs the embedded parts is in `embedded.rs`.
 
+#[path = "e2e/access.rs"]
+#[cfg(test)]
+mod access;
 #[path = "e2e/api.rs"]
 #[cfg(test)]
 mod api;

@@ -17,7 +17,7 @@ mod webhook {
     use shared::clock::Clock;
     use shared::domain::attempt::Detail;
     use shared::domain::recipient::Email;
-    use shared::domain::{Channel, ErrorCode, JsonObject, NotificationId, Recipient, Template, Timestamp, UserId};
+    use shared::domain::{Channel, ErrorCode, JsonObject, NotificationId, Recipient, Template, Tenant, Timestamp, UserId};
     use tests::receiver::{Receiver, Reply};
 
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -50,6 +50,7 @@ mod webhook {
         let data = r#"{"price":1.10,"order":12345678901234567890123,"name":"canary"}"#;
         Message {
             id: NotificationId::parse(ID).unwrap(),
+            tenant: Tenant::default(),
             user_id: UserId::parse("canary-user").unwrap(),
             channel: Channel::Email,
             template: Template::parse("orders/shipped").unwrap(),

@@ -13,9 +13,10 @@ use axum::routing::{get, post};
 use axum::{Extension, Router};
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue, LOCATION};
+use shared::access::Caller;
 use shared::channels::registry::Providers;
 use shared::clock::Clock;
-use shared::domain::{Notification, NotificationId, Tenant};
+use shared::domain::{Notification, NotificationId};
 use shared::http::request::Received;
 use shared::http::work::Work;
 use shared::http::{Channels, Problem, RequestId, body, path, request, response, routes};
@@ -73,19 +74,15 @@ pub fn router(state: AppState) -> Router {
 
 async fn create(
     State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
     Extension(request_id): Extension<RequestId>,
     request: Request,
 ) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     let body = body::read_json(&head.headers, body).await?;
     let place = state.work.place()?;
-    let received = Received {
-        tenant: &Tenant::default(),
-        request_id: &request_id,
-        query: head.uri.query(),
-        headers: &head.headers,
-        body: &body,
-    };
+    let received =
+        Received { caller: &caller, request_id: &request_id, query: head.uri.query(), headers: &head.headers, body: &body };
     let new = request::parse(&received, state.clock.now(), &*state.channels)?;
     let budget = state.budget();
     let create = state.create;
@@ -112,11 +109,16 @@ fn created(status: StatusCode, n: &Notification) -> Result<Response, Problem> {
 
 type Id = Result<Path<String>, PathRejection>;
 
-async fn cancel(State(state): State<AppState>, id: Id, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+async fn cancel(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    id: Id,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
     let id = one(id, query.as_deref())?;
     let deadline = state.budget().deadline;
     let (create, place) = (state.create, state.work.place()?);
-    let work = place.outlive(async move { create.cancel(&Tenant::default(), id).await });
+    let work = place.outlive(async move { create.cancel(&caller.tenant, id).await });
     // No attempt is begun here, so the answer may come before the work is done; the work goes on.
     let cancellation = tokio::time::timeout_at(deadline, work).await.map_err(|_late| {
         tracing::warn!("a cancel took too long");
@@ -129,11 +131,16 @@ async fn cancel(State(state): State<AppState>, id: Id, RawQuery(query): RawQuery
     }
 }
 
-async fn retry(State(state): State<AppState>, id: Id, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+async fn retry(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    id: Id,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
     let id = one(id, query.as_deref())?;
     let budget = state.budget();
     let (create, place) = (state.create, state.work.place()?);
-    let retrial = place.outlive(async move { create.retry(&Tenant::default(), id, &budget).await }).await?;
+    let retrial = place.outlive(async move { create.retry(&caller.tenant, id, &budget).await }).await?;
     match retrial.map_err(|error| Problem::of_failure(&error))? {
         Retrial::Accepted(n) => response::notification(StatusCode::ACCEPTED, &n),
         Retrial::Attempted(n) => response::notification(StatusCode::OK, &n),

@@ -9,6 +9,7 @@ use lambda_http::{Request, run_concurrent, service_fn};
 use shared::config::table::Command;
 use shared::config::{CreateSettings, SystemEnvironment, secrets};
 use shared::http::front;
+use shared::http::gateway::Gateway;
 use shared::metrics::Metrics;
 use shared::service::create::Create;
 use shared::store::dynamodb::DynamoDb;
@@ -35,7 +36,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     let (outbox, worker) = tokio::join!(wiring::outbox(settings.kafka.as_ref()), worker);
     let ((outbox, _publisher), (worker, _inbox)) = (outbox?, worker?);
     let state = AppState::new(Create { worker: Arc::clone(&worker), outbox: Arc::new(outbox) });
-    let app = front::complete(create::router(state), Arc::clone(&worker.random));
+    let access = Arc::new(Gateway { tenant_claim: settings.tenant_claim });
+    let app = front::complete(create::router(state), Arc::clone(&worker.random), access);
     let handler = move |request: Request| {
         let (app, worker) = (app.clone(), Arc::clone(&worker));
         async move {

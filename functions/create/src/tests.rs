@@ -5,6 +5,7 @@ use serde_json::Value;
 use shared::clock::SystemClock;
 use shared::domain::Channel;
 use shared::events::Outbox;
+use shared::http::access::Anybody;
 use shared::http::front;
 use shared::random::SystemRandom;
 use shared::retry::RetryPolicy;
@@ -45,7 +46,7 @@ fn app() -> Router {
     };
     let create = Create { worker: Arc::new(worker), outbox: Arc::new(Outbox::new(None)) };
     let state = AppState { channels: Arc::new(OnlyEmail), ..AppState::new(create) };
-    front::complete(router(state), Arc::new(SystemRandom))
+    front::complete(router(state), Arc::new(SystemRandom), Arc::new(Anybody))
 }
 
 async fn ask(method: &str, path: &str, media_type: &str, body: &str) -> (u16, Value) {

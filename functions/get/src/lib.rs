@@ -4,14 +4,14 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use shared::domain::Tenant;
+use shared::access::Caller;
 use shared::http::list::Listing;
 use shared::http::response::PageView;
 use shared::http::work::Work;
@@ -51,16 +51,20 @@ pub fn router(state: AppState) -> Router {
 
 async fn one(
     State(AppState { get, work }): State<AppState>,
+    Extension(caller): Extension<Caller>,
     id: Result<Path<String>, PathRejection>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let id = path::notification_id(id.ok().map(|Path(id)| id), query.as_deref())?;
-    let found = within(&work, get.one(&Tenant::default(), id)).await?;
+    let found = within(&work, get.one(&caller.tenant, id)).await?;
     response::notification(StatusCode::OK, &found.ok_or(Problem::NotificationNotFound)?)
 }
 
-async fn list(State(AppState { get, work }): State<AppState>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
-    let tenant = Tenant::default();
+async fn list(
+    State(AppState { get, work }): State<AppState>,
+    Extension(Caller { tenant, .. }): Extension<Caller>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
     let page = match Listing::parse(query.as_deref())? {
         Listing::ByKey(key) => {
             let found = within(&work, get.by_key(&tenant, &key)).await?;

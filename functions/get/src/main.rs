@@ -8,6 +8,7 @@ use get::AppState;
 use lambda_http::{Request, run_concurrent, service_fn};
 use shared::config::{GetSettings, SystemEnvironment};
 use shared::http::front;
+use shared::http::gateway::Gateway;
 use shared::random::SystemRandom;
 use shared::service::get::Get;
 use shared::store::dynamodb::DynamoDb;
@@ -21,7 +22,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     };
     telemetry::init(&settings.log)?;
     let store = Arc::new(DynamoDb::connect(&settings.store.table_name, settings.store.timeout).await?);
-    let app = front::complete(get::router(AppState::new(Get { store })), Arc::new(SystemRandom));
+    let gateway = Gateway { tenant_claim: settings.tenant_claim };
+    let app = front::complete(get::router(AppState::new(Get { store })), Arc::new(SystemRandom), Arc::new(gateway));
     run_concurrent(service_fn(move |request: Request| front::call(app.clone(), request)))
         .await
         .map_err(anyhow::Error::from_boxed)

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::Message;
 use crate::clock::Clock;
-use crate::domain::{Channel, NotificationId, Recipient, Template, Timestamp, UserId};
+use crate::domain::{Channel, NotificationId, Recipient, Template, Tenant, Timestamp, UserId};
 
 /// Holds at most [`Inbox::MOST_MESSAGES`] messages of at most [`Inbox::MOST_BYTES`] in sum.
 #[derive(Debug)]
@@ -33,6 +33,7 @@ struct Kept {
 #[derive(Clone)]
 pub struct Received {
     pub notification_id: NotificationId,
+    pub tenant: Tenant,
     pub user_id: UserId,
     pub channel: Channel,
     pub template: Template,
@@ -42,9 +43,10 @@ pub struct Received {
     pub received_at: Timestamp,
 }
 
-/// Which messages are asked for; a filter without members asks for all.
+/// Which messages are asked for: all of one tenant, or fewer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
+    pub tenant: Tenant,
     pub user_id: Option<UserId>,
     pub channel: Option<Channel>,
 }
@@ -61,6 +63,7 @@ impl Inbox {
     pub fn keep(&self, message: &Message) {
         let received = Arc::new(Received {
             notification_id: message.id,
+            tenant: message.tenant.clone(),
             user_id: message.user_id.clone(),
             channel: message.channel,
             template: message.template.clone(),
@@ -88,7 +91,8 @@ impl Inbox {
 
 impl Filter {
     fn admits(&self, received: &Received) -> bool {
-        self.user_id.as_ref().is_none_or(|user_id| *user_id == received.user_id)
+        self.tenant == received.tenant
+            && self.user_id.as_ref().is_none_or(|user_id| *user_id == received.user_id)
             && self.channel.is_none_or(|channel| channel == received.channel)
     }
 }
@@ -99,7 +103,7 @@ impl Received {
         const FRAME: usize = 256;
         let data = self.data.as_ref().map_or(0, |data| data.get().len());
         let to = self.to.as_ref().map_or(0, |to| to.entries().map(|(_, text)| text.len()).sum());
-        FRAME + self.user_id.as_str().len() + self.template.as_str().len() + data + to
+        FRAME + self.tenant.as_str().len() + self.user_id.as_str().len() + self.template.as_str().len() + data + to
     }
 }
 
@@ -167,13 +171,23 @@ mod tests {
         }
         let count = |user: Option<&str>, channel| {
             let user_id = user.map(|user| UserId::parse(user).unwrap());
-            inbox.newest_first(&Filter { user_id, channel }).len()
+            inbox.newest_first(&Filter { user_id, channel, ..Filter::default() }).len()
         };
         assert_eq!(count(None, None), 3);
         assert_eq!(count(Some("a"), None), 2);
         assert_eq!(count(None, Some(Channel::Sms)), 2);
         assert_eq!(count(Some("a"), Some(Channel::Sms)), 1);
         assert_eq!(count(Some("c"), None), 0);
+    }
+
+    #[test]
+    fn a_tenant_sees_its_own_messages_and_no_others() {
+        let (inbox, other) = (inbox(), Tenant::parse("other").unwrap());
+        inbox.keep(&message(Channel::Email, "a"));
+        inbox.keep(&Message { tenant: other.clone(), attempt: 2, ..message(Channel::Email, "a") });
+        let seen = |filter: &Filter| inbox.newest_first(filter).iter().map(|received| received.attempt).collect::<Vec<_>>();
+        assert_eq!(seen(&Filter::default()), [1]);
+        assert_eq!(seen(&Filter { tenant: other, ..Filter::default() }), [2]);
     }
 
     #[test]

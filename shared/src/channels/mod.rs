@@ -19,12 +19,13 @@ pub use lane::{Lane, Limits};
 pub use registry::{Binding, BindingError, OpenError, Providers, Surroundings};
 
 use crate::domain::attempt::Detail;
-use crate::domain::{Channel, ErrorCode, JsonObject, NotificationId, Recipient, Template, Timestamp, UserId};
+use crate::domain::{Channel, ErrorCode, JsonObject, NotificationId, Recipient, Template, Tenant, Timestamp, UserId};
 
 /// What a provider is given. Metadata is not part of it: that is the client's own.
 #[derive(Clone, Debug)]
 pub struct Message {
     pub id: NotificationId,
+    pub tenant: Tenant,
     pub user_id: UserId,
     pub channel: Channel,
     pub template: Template,

@@ -1,7 +1,7 @@
 //! Messages and a clock for the tests of this module.
 
 use crate::clock::Clock;
-use crate::domain::{Channel, JsonObject, NotificationId, Template, Timestamp, UserId};
+use crate::domain::{Channel, JsonObject, NotificationId, Template, Tenant, Timestamp, UserId};
 
 use super::Message;
 
@@ -18,6 +18,7 @@ impl Clock for Stopped {
 pub(crate) fn message(channel: Channel, user: &str) -> Message {
     Message {
         id: NotificationId::parse("0190a0b0-0000-7000-8000-000000000001").unwrap(),
+        tenant: Tenant::default(),
         user_id: UserId::parse(user).unwrap(),
         channel,
         template: Template::parse("welcome").unwrap(),

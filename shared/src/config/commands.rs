@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::access::{self, KeySettings};
 use super::environment::Environment;
 use super::fault::{Faults, Problem};
 use super::groups::{self, Brokers, LoadSettings, ProviderSettings, StoreSettings, TopicSettings, Unbound};
@@ -23,12 +24,15 @@ pub struct CreateSettings {
     pub policy: Policy,
     /// None: no metrics are written.
     pub metrics_namespace: Option<String>,
+    /// None: there is one tenant.
+    pub tenant_claim: Option<String>,
     pub log: LogSettings,
 }
 
 #[derive(Clone, Debug)]
 pub struct GetSettings {
     pub store: StoreSettings,
+    pub tenant_claim: Option<String>,
     pub log: LogSettings,
 }
 
@@ -56,10 +60,12 @@ pub struct RedriveSettings {
 
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
-    /// On loopback, or the operator allowed otherwise.
+    /// On loopback, or there are keys, or the operator allowed otherwise.
     pub listen_addr: SocketAddr,
     /// None: metrics are not served.
     pub metrics_listen_addr: Option<SocketAddr>,
+    /// None: nobody is asked who they are.
+    pub keys: Option<KeySettings>,
     pub load: LoadSettings,
     pub store_kind: StoreKind,
     pub store: StoreSettings,
@@ -132,9 +138,11 @@ impl CreateSettings {
         read_all(environment, |reader| {
             let (store, kafka) = (StoreSettings::read(reader), groups::kafka(reader));
             let (providers, policy) = (ProviderSettings::read(reader, Unbound::Off), groups::policy(reader));
-            let (metrics_namespace, log) = (groups::metrics_namespace(reader), groups::log(reader));
+            let (tenant_claim, metrics_namespace) = (access::tenant_claim(reader), groups::metrics_namespace(reader));
+            let log = groups::log(reader);
             let (store, kafka, providers, policy) = (store?, kafka?, providers?, policy?);
-            Ok(Self { store, kafka, providers, policy, metrics_namespace: metrics_namespace?, log: log? })
+            let (tenant_claim, metrics_namespace) = (tenant_claim?, metrics_namespace?);
+            Ok(Self { store, kafka, providers, policy, tenant_claim, metrics_namespace, log: log? })
         })
     }
 }
@@ -142,8 +150,9 @@ impl CreateSettings {
 impl GetSettings {
     pub fn read(environment: &dyn Environment) -> Result<Self, Faults> {
         read_all(environment, |reader| {
-            let (store, log) = (StoreSettings::read(reader), groups::log(reader));
-            Ok(Self { store: store?, log: log? })
+            let (store, tenant_claim) = (StoreSettings::read(reader), access::tenant_claim(reader));
+            let log = groups::log(reader);
+            Ok(Self { store: store?, tenant_claim: tenant_claim?, log: log? })
         })
     }
 }
@@ -161,8 +170,13 @@ impl ProcessSettings {
 
 impl RedriveSettings {
     pub fn read(environment: &dyn Environment) -> Result<Self, Faults> {
-        let CreateSettings { store, kafka, providers, policy, metrics_namespace, log } = CreateSettings::read(environment)?;
-        Ok(Self { store, kafka, providers, policy, metrics_namespace, log })
+        read_all(environment, |reader| {
+            let (store, kafka) = (StoreSettings::read(reader), groups::kafka(reader));
+            let (providers, policy) = (ProviderSettings::read(reader, Unbound::Off), groups::policy(reader));
+            let (metrics_namespace, log) = (groups::metrics_namespace(reader), groups::log(reader));
+            let (store, kafka, providers, policy) = (store?, kafka?, providers?, policy?);
+            Ok(Self { store, kafka, providers, policy, metrics_namespace: metrics_namespace?, log: log? })
+        })
     }
 }
 
@@ -171,15 +185,17 @@ impl ServerSettings {
         read_all(environment, |reader| {
             let store_kind = StoreKind::read(reader);
             let unbound = unbound(&store_kind);
-            let (listen_addr, load) = (listen_addr(reader), LoadSettings::read(reader));
+            let (doors, load) = (access::doors(reader), LoadSettings::read(reader));
             let metrics_listen_addr = reader.optional(&table::METRICS_LISTEN_ADDR, values::listen_addr);
             let store = StoreSettings::read(reader);
             let kafka = KafkaChoice::read(reader, unbound);
             let (providers, policy) = (ProviderSettings::read(reader, unbound), groups::policy(reader));
             let (redrive_interval, log) = (reader.time(&table::REDRIVE_INTERVAL), groups::log(reader));
+            let (listen_addr, keys) = doors?;
             Ok(Self {
-                listen_addr: listen_addr?,
+                listen_addr,
                 metrics_listen_addr: metrics_listen_addr?,
+                keys,
                 load: load?,
                 store_kind: store_kind?,
                 store: store?,
@@ -319,21 +335,4 @@ fn read_all<T>(environment: &dyn Environment, read: impl FnOnce(&mut Reader<'_>)
 
 fn data_dir(reader: &mut Reader<'_>) -> Read<PathBuf> {
     reader.value(&table::DATA_DIR, |text| Some(PathBuf::from(text)))
-}
-
-/// Nobody proves who they are yet: whoever reaches the port may send. Beyond loopback that has to be said.
-fn listen_addr(reader: &mut Reader<'_>) -> Read<SocketAddr> {
-    let addr = reader.value(&table::LISTEN_ADDR, values::listen_addr);
-    let anonymous = reader.value(&table::ALLOW_ANONYMOUS, |text| match text {
-        "true" => Some(true),
-        "false" => Some(false),
-        _ => None,
-    });
-    let (addr, anonymous) = (addr?, anonymous?);
-    if anonymous || addr.ip().to_canonical().is_loopback() {
-        return Ok(addr);
-    }
-    let why = format!("is {addr}, beyond loopback, where anybody could send: there is no authentication");
-    let allowed = "a loopback address, or any with ALLOW_ANONYMOUS=true".to_owned();
-    Err(reader.report_as(table::LISTEN_ADDR.name, Problem::Unfit { why }, allowed))
 }

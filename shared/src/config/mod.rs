@@ -8,6 +8,7 @@
 //! A setting is one entry of [`table`]: its documentation, its default and its bounds come from there,
 //! and `docs/settings.md` is held against it by a test.
 
+mod access;
 mod commands;
 mod environment;
 mod fault;
@@ -21,6 +22,7 @@ pub mod table;
 mod tests;
 mod values;
 
+pub use access::KeySettings;
 pub use commands::{
     CreateSettings, CreateTableSettings, CreateTopicsSettings, GetSettings, HealthSettings, KafkaChoice, ProcessSettings,
     RedriveSettings, ServerSettings, StackSettings, StoreKind,

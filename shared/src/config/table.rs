@@ -271,8 +271,14 @@ settings! {
         "notifications-prod", Plain, &[Command::Create, Command::Process, Command::Redrive];
     IDLE_TIMEOUT: "How long a connection may be without a request; longer than a load balancer in front keeps its own open.",
         time(SECOND, HOUR), Default::Value("75s"), "5m", Plain, &[Command::Server];
-    ALLOW_ANONYMOUS: "Whether it may be served beyond loopback without authentication.",
+    API_KEYS_FILE: "The file of the API keys that callers need. It is read again when it changes.",
+        Rule::Words("the path of a file of lines `name tenant sha256`"), Default::Absent("nobody is asked who they are"),
+        "/run/secrets/api-keys", Plain, &[Command::Server];
+    ALLOW_ANONYMOUS: "Whether it may be served beyond loopback without authentication. Not with `API_KEYS_FILE`.",
         Rule::OneOf(&["true", "false"]), Default::Value("false"), "true", Plain, &[Command::Server];
+    TENANT_CLAIM: "The claim of a JWT that names the tenant. Who has none is refused.",
+        Rule::Words("1 to 255 visible ASCII characters"), Default::Absent("all are of the tenant `default`"), "tenant", Plain,
+        &[Command::Create, Command::Get];
     STORE: "`embedded`: a DynamoDB in a file under `DATA_DIR`. `dynamodb`: by the AWS SDK's own endpoint and credentials.",
         Rule::OneOf(&["embedded", "dynamodb"]), Default::Value("embedded"), "dynamodb", Plain,
         &[Command::Server, Command::Stack, Command::CreateTable];

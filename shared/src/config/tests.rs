@@ -10,6 +10,7 @@ use crate::events::security::{Mechanism, Sasl, Tls};
 use crate::service::OnUnknown;
 use crate::telemetry::LogFormat;
 
+const KEYS: &str = "shop default 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae\n";
 const SIGNED: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr";
 
 fn read(command: Command, environment: &Fixed) -> Result<(), Faults> {
@@ -59,6 +60,10 @@ fn every_default_and_example_and_bound_is_taken_and_what_lies_beyond_is_not() {
             // What else has to change for any one value to be possible.
             environment.variables.insert("LEASE".to_owned(), Ok("1d".to_owned()));
             environment.variables.insert("ALLOW_ANONYMOUS".to_owned(), Ok("true".to_owned()));
+            if setting.name == "API_KEYS_FILE" {
+                environment = environment.with_file("/run/secrets/api-keys", KEYS);
+                environment.variables.insert("ALLOW_ANONYMOUS".to_owned(), Ok("false".to_owned()));
+            }
             if setting.name == "LEASE" {
                 environment.variables.insert("SEND_TIMEOUT".to_owned(), Ok("1ms".to_owned()));
                 environment.variables.insert("CLOCK_SKEW".to_owned(), Ok("0s".to_owned()));
@@ -296,6 +301,30 @@ fn the_server_leaves_loopback_only_where_that_is_said() {
         assert_eq!(with(beyond, "true"), Ok(()), "{beyond}");
     }
     assert_eq!(names(with("localhost:8080", "yes")), ["LISTEN_ADDR", "ALLOW_ANONYMOUS"]);
+}
+
+#[test]
+fn the_server_leaves_loopback_with_keys_and_says_all_that_is_wrong_with_them() {
+    let with = |keys: &str, more: &[(&str, &str)]| {
+        let mut environment = Fixed::new([("LISTEN_ADDR", "0.0.0.0:8080"), ("API_KEYS_FILE", "/keys")]).with_file("/keys", keys);
+        environment.variables.extend(more.iter().map(|(name, value)| ((*name).to_owned(), Ok((*value).to_owned()))));
+        ServerSettings::read(&environment)
+    };
+    let settings = with(KEYS, &[]).unwrap();
+    assert_eq!(settings.keys.unwrap().keyring.find(b"foo").unwrap().name.as_deref(), Some("shop"));
+    // The last key may be taken away: then nobody comes in, and nobody else does either.
+    assert!(with("# none\n", &[]).unwrap().keys.unwrap().keyring.is_empty());
+    let faults = with("shop default\nshop ü canary\n", &[("SEND_TIMEOUT", "soon")]).unwrap_err().to_string();
+    let begins = [
+        "API_KEYS_FILE: line 1 is not ",
+        "API_KEYS_FILE: line 2: the tenant ",
+        "API_KEYS_FILE: line 2: the SHA-256 ",
+        "SEND_TIMEOUT: ",
+    ];
+    assert!(faults.lines().zip(begins).all(|(line, begin)| line.starts_with(begin)), "{faults}");
+    assert_eq!((faults.lines().count(), faults.contains("canary")), (4, false), "{faults}");
+    assert_eq!(names(with(KEYS, &[("API_KEYS_FILE", "/none")]).map(drop)), ["API_KEYS_FILE"]);
+    assert_eq!(names(with(KEYS, &[("ALLOW_ANONYMOUS", "true")]).map(drop)), ["ALLOW_ANONYMOUS"]);
 }
 
 #[test]

@@ -68,6 +68,11 @@ pub(super) fn topic(text: &str) -> Option<String> {
 
 /// Kafka takes any text; what can't be seen in a log line is refused here.
 pub(super) fn group_id(text: &str) -> Option<String> {
+    visible(text)
+}
+
+/// What can be seen, and has an end.
+pub(super) fn visible(text: &str) -> Option<String> {
     ((1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())).then(|| text.to_owned())
 }
 

@@ -1,5 +1,5 @@
 //! What surrounds every handler: the request id, one log line for each request, problems written out,
-//! panics turned into a 500, and an answer for whatever nobody owns. [`complete`] puts it around a router,
+//! panics turned into a 500, the question who asks, and an answer for whatever nobody owns. [`complete`] puts it around a router,
 //! once, after the routers that run in this process were merged.
 
 use std::panic::AssertUnwindSafe;
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tower::ServiceExt;
 use tracing::Instrument;
 
+use super::access::{Access, admit};
 use super::{Problem, routes};
 use crate::random::Random;
 
@@ -48,8 +49,9 @@ fn is_request_id(text: &str) -> bool {
 
 /// Gives a router its front. To be called once, on the merged router: it sets the fallbacks, and two
 /// routers that have some can't be merged any more.
-pub fn complete(router: Router, random: Arc<dyn Random>) -> Router {
-    router.method_not_allowed_fallback(unowned).fallback(unowned).layer(middleware::from_fn_with_state(random, around))
+pub fn complete(router: Router, random: Arc<dyn Random>, access: Arc<dyn Access>) -> Router {
+    let owned = router.method_not_allowed_fallback(unowned).fallback(unowned);
+    owned.layer(middleware::from_fn_with_state(access, admit)).layer(middleware::from_fn_with_state(random, around))
 }
 
 /// One call of the whole: for Lambda, whose runtime wants an answer with its body in hand.

@@ -4,12 +4,13 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Fault;
+use super::access::Refusal;
 use crate::domain::{Channel, Status};
 use crate::{service, store};
 
@@ -30,6 +31,8 @@ pub enum Kind {
     MalformedJson,
     InvalidRequest,
     ChannelOff,
+    Unauthorized,
+    Forbidden,
     NotFound,
     NotificationNotFound,
     MethodNotAllowed,
@@ -45,10 +48,12 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::MalformedJson,
         Self::InvalidRequest,
         Self::ChannelOff,
+        Self::Unauthorized,
+        Self::Forbidden,
         Self::NotFound,
         Self::NotificationNotFound,
         Self::MethodNotAllowed,
@@ -70,6 +75,8 @@ impl Kind {
             Self::MalformedJson => "malformed-json",
             Self::InvalidRequest => "invalid-request",
             Self::ChannelOff => "channel-off",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
             Self::NotFound => "not-found",
             Self::NotificationNotFound => "notification-not-found",
             Self::MethodNotAllowed => "method-not-allowed",
@@ -89,6 +96,8 @@ impl Kind {
     pub const fn status(self) -> StatusCode {
         match self {
             Self::MalformedJson | Self::InvalidRequest | Self::ChannelOff => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound | Self::NotificationNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -107,6 +116,8 @@ impl Kind {
             Self::MalformedJson => "The body is not a JSON object",
             Self::InvalidRequest => "The request is not valid",
             Self::ChannelOff => "The channel is off",
+            Self::Unauthorized => "Who asks is not known",
+            Self::Forbidden => "The caller has no tenant",
             Self::NotFound => "There is nothing here",
             Self::NotificationNotFound => "There is no such notification",
             Self::MethodNotAllowed => "The method is not allowed here",
@@ -138,6 +149,13 @@ pub enum Problem {
     },
     ChannelOff {
         channel: Channel,
+    },
+    Unauthorized {
+        why: Refusal,
+    },
+    /// The caller is known, but the claim by which the tenant is told is missing or names none.
+    Forbidden {
+        claim: String,
     },
     NotFound,
     NotificationNotFound,
@@ -214,6 +232,8 @@ impl Problem {
             Self::MalformedJson => Kind::MalformedJson,
             Self::InvalidRequest { .. } => Kind::InvalidRequest,
             Self::ChannelOff { .. } => Kind::ChannelOff,
+            Self::Unauthorized { .. } => Kind::Unauthorized,
+            Self::Forbidden { .. } => Kind::Forbidden,
             Self::NotFound => Kind::NotFound,
             Self::NotificationNotFound => Kind::NotificationNotFound,
             Self::MethodNotAllowed { .. } => Kind::MethodNotAllowed,
@@ -235,6 +255,14 @@ impl Problem {
             Self::InvalidRequest { faults } if faults.len() == 1 => "One fault was found; see errors.".to_owned(),
             Self::InvalidRequest { faults } => format!("{} faults were found; see errors.", faults.len()),
             Self::ChannelOff { channel } => format!("No provider is bound to the channel {}.", channel.as_str()),
+            Self::Unauthorized { why: Refusal::Missing } => {
+                "An API key is needed, as `Authorization: Bearer <key>` or as `X-Api-Key: <key>`.".to_owned()
+            }
+            Self::Unauthorized { why: Refusal::Contradictory } => "The request bears two API keys that differ.".to_owned(),
+            Self::Unauthorized { why: Refusal::Unknown } => "No API key is like the one that the request bears.".to_owned(),
+            Self::Forbidden { claim } => {
+                format!("The token must name a tenant in its claim {claim}: 1 to 64 of A-Z a-z 0-9 _ -.")
+            }
             Self::NotFound => "No resource has this path.".to_owned(),
             Self::NotificationNotFound => "No notification has this id.".to_owned(),
             Self::MethodNotAllowed { .. } => "The header Allow names the methods that this path takes.".to_owned(),
@@ -275,6 +303,9 @@ impl Problem {
             Self::NotCancellable { status } | Self::NotRetryable { status } => {
                 view.notification_status = Some(status.as_str().to_owned());
             }
+            Self::Unauthorized { why } => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge(why)));
+            }
             Self::MethodNotAllowed { allow } => {
                 if let Some(Ok(allow)) = allow.map(HeaderValue::try_from) {
                     headers.insert(ALLOW, allow);
@@ -288,6 +319,7 @@ impl Problem {
             }
             Self::MalformedJson
             | Self::ChannelOff { .. }
+            | Self::Forbidden { .. }
             | Self::NotFound
             | Self::NotificationNotFound
             | Self::RequestTimeout
@@ -309,6 +341,14 @@ impl IntoResponse for Problem {
         *response.status_mut() = self.kind().status();
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+/// RFC 6750, section 3: an error is told only to who bore something.
+const fn challenge(why: Refusal) -> &'static str {
+    match why {
+        Refusal::Missing => r#"Bearer realm="notifications""#,
+        Refusal::Contradictory | Refusal::Unknown => r#"Bearer realm="notifications", error="invalid_token""#,
     }
 }
 

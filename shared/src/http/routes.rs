@@ -10,6 +10,9 @@ pub const OPENAPI: &str = "/api/openapi.json";
 pub const HEALTH: &str = "/health";
 pub const READY: &str = "/health/ready";
 
+/// The paths that ask nobody who they are. Whatever is not named here does, paths that do not exist included.
+pub const OPEN: [&str; 3] = [OPENAPI, HEALTH, READY];
+
 /// The function that serves a route. What nobody owns is `get`'s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {

@@ -262,6 +262,7 @@ impl Worker {
         }
         let message = Message {
             id: n.id,
+            tenant: n.tenant.clone(),
             user_id: n.user_id.clone(),
             channel: n.channel,
             template: n.template.clone(),

@@ -96,3 +96,34 @@ async fn nothing_leaks(format: &str) {
     }
     assert!(logs.lines().count() > 20, "it said too little to prove anything:\n{logs}");
 }
+
+#[tokio::test]
+async fn the_log_never_holds_an_api_key_good_or_bad() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("api-keys");
+    // sha256sum of nk_canary-key
+    let digest = "626a1979a0d979f5c8af888b9291a9d916aa38b61f6df395947d8ea3bc211c49";
+    std::fs::write(&path, format!("shop acme {digest}\n")).unwrap();
+    let settings = [("API_KEYS_FILE", path.to_str().unwrap()), ("RUST_LOG", "trace"), ("LOG_FORMAT", "json")];
+    let mut server = ServerProcess::start(&settings).await;
+    for (header, value, status) in [
+        ("authorization", "Bearer nk_canary-key", 200),
+        ("x-api-key", "nk_canary-key", 200),
+        ("authorization", "Bearer nk_canary-wrong", 401),
+        ("authorization", "Basic Y2FuYXJ5OmNhbmFyeQ==", 401),
+        ("x-api-key", "canary", 401),
+    ] {
+        let request = server.request(Method::GET, "/api/notifications?userId=ada").header(header, value);
+        assert_eq!(request.send().await.unwrap().status(), status, "{header}: {value}");
+    }
+    // The key where its digest should be.
+    std::fs::write(&path, format!("shop acme {digest}\ncanary acme nk_canary-key\n")).unwrap();
+    server.wait_for_log("the API keys stay as they are").await;
+    assert!(server.stop().await.success());
+    let logs = server.logs();
+    for forbidden in [CANARY, "y2fuyxj5", digest] {
+        let found = logs.lines().find(|line| line.to_lowercase().contains(forbidden));
+        assert_eq!(found, None, "{forbidden} is in the log");
+    }
+    assert!(logs.matches("\"http.status\":401").count() == 3, "{logs}");
+}

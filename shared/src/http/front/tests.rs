@@ -6,7 +6,9 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::*;
+use crate::access::Caller;
 use crate::domain::Status;
+use crate::http::access::{Anybody, Refusal};
 
 #[derive(Debug)]
 struct Sevens;
@@ -31,7 +33,7 @@ fn app() -> Router {
         .route(routes::NOTIFICATIONS, get(|| async { "listed" }))
         .route(routes::NOTIFICATION, get(|| async { Err::<(), _>(Problem::NotificationNotFound) }))
         .route("/dev/inbox", get(|| async { "inbox" }));
-    complete(one.merge(two), Arc::new(Sevens))
+    complete(one.merge(two), Arc::new(Sevens), Arc::new(Anybody))
 }
 
 async fn ask(method: &str, path: &str, request_id: Option<&str>) -> Response {
@@ -168,11 +170,47 @@ async fn a_client_that_hangs_up_leaves_a_line_too() {
     let captured = Captured::default();
     let guard = captured.start();
     let never = Router::new().route("/never", get(std::future::pending::<()>));
-    let app = complete(never, Arc::new(Sevens));
+    let app = complete(never, Arc::new(Sevens), Arc::new(Anybody));
     let mut request = Box::pin(app.oneshot(Request::get("/never").body(Body::empty()).unwrap()));
     assert!(futures::poll!(&mut request).is_pending());
     drop(request);
     drop(guard);
     let messages: Vec<Value> = captured.lines().into_iter().map(|line| line["fields"]["message"].clone()).collect();
     assert_eq!(messages, ["the client hung up"]);
+}
+
+/// Lets nobody in.
+#[derive(Debug)]
+struct Nobody;
+
+impl Access for Nobody {
+    fn caller(&self, _request: &Request) -> Result<Caller, Problem> {
+        Err(Problem::Unauthorized { why: Refusal::Missing })
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_not_open_asks_before_it_answers() {
+    let open = Router::new().route(routes::READY, get(|| async { "ready" })).route(routes::OPENAPI, get(|| async { "{}" }));
+    let inside = Router::new().route(routes::NOTIFICATIONS, get(failing)).route("/dev/inbox", get(failing));
+    let app = complete(open.merge(inside), Arc::new(Sevens), Arc::new(Nobody));
+    let ask = async |method: &str, path: &str| {
+        let request = Request::builder().method(method).uri(path).header("x-request-id", "r-1").body(Body::empty()).unwrap();
+        app.clone().oneshot(request).await.unwrap()
+    };
+    let asked =
+        ["/api/notifications", "/dev/inbox", "/", "/nowhere", "/api/", "//health", "/health/", "/health/ready/x", "/Health"];
+    for (method, path) in asked.iter().flat_map(|path| [("GET", *path), ("BREW", *path)]) {
+        let response = ask(method, path).await;
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{method} {path}");
+        let headers = response.headers();
+        assert_eq!(headers["www-authenticate"], r#"Bearer realm="notifications""#);
+        assert_eq!(
+            (&headers[CONTENT_TYPE], &headers["x-request-id"]),
+            (&"application/problem+json".parse().unwrap(), &"r-1".parse().unwrap())
+        );
+    }
+    for (method, path, status) in [("GET", routes::READY, 200), ("HEAD", routes::OPENAPI, 200), ("POST", routes::READY, 405)] {
+        assert_eq!(ask(method, path).await.status().as_u16(), status, "{method} {path}");
+    }
 }

@@ -75,6 +75,11 @@ fn problem(kinds: &[Kind]) -> ResponseBuilder {
         let retry_after = HeaderBuilder::new().schema(Some(seconds)).description(Some("Seconds. It promises nothing.")).build();
         response = response.header("Retry-After", retry_after);
     }
+    if kinds.contains(&Kind::Unauthorized) {
+        let challenge =
+            HeaderBuilder::new().schema(Some(schema::string())).description(Some("`Bearer`, as RFC 6750 has it.")).build();
+        response = response.header("WWW-Authenticate", challenge);
+    }
     if kinds.contains(&Kind::MethodNotAllowed) {
         let allow = HeaderBuilder::new().schema(Some(schema::string())).description(Some("The methods that there are.")).build();
         response = response.header("Allow", allow);

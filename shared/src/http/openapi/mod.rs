@@ -5,6 +5,7 @@ mod answers;
 mod operations;
 mod request;
 pub(super) mod schema;
+mod security;
 
 use utoipa::openapi::info::LicenseBuilder;
 use utoipa::openapi::path::{HttpMethod, PathItemBuilder, PathsBuilder};
@@ -18,7 +19,9 @@ use super::{Fault, routes};
 
 const ABOUT: &str = "Takes notifications and brings them to their providers. The API only grows: a new field, status, code or outcome may come \
 at any time, and clients accept unknown ones. Every answer carries x-request-id: the caller's, if it is 1 to 128 of \
-`A-Z a-z 0-9 . _ -`, else a fresh one. Every error is application/problem+json (RFC 9457).";
+`A-Z a-z 0-9 . _ -`, else a fresh one. Every error is application/problem+json (RFC 9457). \
+Who may ask is the deployment's to say: by API keys, by tokens, by signatures of AWS, or anybody. A caller meets the notifications of \
+its own tenant and no others. Health and this document are open to all.";
 
 #[must_use]
 pub fn document() -> OpenApi {
@@ -51,7 +54,7 @@ pub fn document() -> OpenApi {
         .paths(paths.build())
         .components(Some(
             // Each by its name: none brings along what it refers to. A test follows the references.
-            ComponentsBuilder::new()
+            security::schemes(ComponentsBuilder::new())
                 .schema_from::<request::CreateRequest>()
                 .schema_from::<NotificationView>()
                 .schema_from::<ListedView>()

@@ -4,15 +4,17 @@ use serde_json::json;
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Ref, SchemaFormat, Type};
+use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{ContentBuilder, RefOr, Required, Schema};
 
 use super::answers::{created, problems, replayed, success};
 use super::schema;
+use super::security::SCHEMES;
 use crate::http::{Kind, list, routes};
 
 /// None for a row that nobody described; a test finds that out.
 pub(super) fn operation(template: &str, method: &str) -> Option<OperationBuilder> {
-    Some(match (template, method) {
+    let operation = match (template, method) {
         (routes::NOTIFICATIONS, "POST") => create(),
         (routes::NOTIFICATIONS, "GET") => list(),
         (routes::NOTIFICATION, "GET") => get(),
@@ -22,7 +24,15 @@ pub(super) fn operation(template: &str, method: &str) -> Option<OperationBuilder
         (routes::HEALTH, "GET") => health(),
         (routes::READY, "GET") => ready(),
         _ => return None,
-    })
+    };
+    Some(if routes::OPEN.contains(&template) { operation } else { guarded(operation) })
+}
+
+/// Each of the ways to say who asks, or none where the deployment asks nobody: one document is true of them all.
+fn guarded(operation: OperationBuilder) -> OperationBuilder {
+    let ways = SCHEMES.map(|scheme| SecurityRequirement::new::<_, [&str; 0], _>(scheme, [])).into_iter();
+    let operation = operation.securities(Some(ways.chain([SecurityRequirement::default()])));
+    problems(operation, &[Kind::Unauthorized, Kind::Forbidden])
 }
 
 fn named(id: &str, summary: &str) -> OperationBuilder {

@@ -27,6 +27,27 @@ fn the_document_has_exactly_the_routes_of_the_table() {
 }
 
 #[test]
+fn whatever_is_not_open_says_how_to_ask_and_what_follows_else() {
+    let document = served();
+    let schemes: BTreeSet<&String> = document["components"]["securitySchemes"].as_object().unwrap().keys().collect();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let open = routes::OPEN.contains(&path.as_str());
+            let ways = operation["security"].as_array().map_or(&[][..], Vec::as_slice);
+            // The last way is none, where the deployment asks nobody.
+            let named: BTreeSet<&String> = ways.iter().flat_map(|way| way.as_object().unwrap().keys()).collect();
+            assert_eq!(ways.last(), (!open).then_some(&Value::Object(serde_json::Map::new())), "{method} {path}");
+            assert_eq!(named, if open { BTreeSet::new() } else { schemes.clone() }, "{method} {path}");
+            for status in ["401", "403"] {
+                assert_eq!(operation["responses"][status].is_object(), !open, "{method} {path} {status}");
+            }
+        }
+    }
+    let unauthorized = &document["paths"][routes::NOTIFICATIONS]["post"]["responses"]["401"];
+    assert!(unauthorized["headers"]["WWW-Authenticate"].is_object(), "{unauthorized}");
+}
+
+#[test]
 fn every_reference_leads_somewhere() {
     fn walk(value: &Value, document: &Value, seen: &mut usize) {
         match value {

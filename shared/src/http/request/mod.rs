@@ -15,10 +15,11 @@ pub use field::Field;
 
 use self::field::{Sent, object, text};
 use super::{Fault, Problem, RequestId, query};
+use crate::access::Caller;
 use crate::channels::registry::Providers;
 use crate::domain::json::Entries;
 use crate::domain::{
-    Channel, IdempotencyKey, Invalid, JsonObject, Metadata, NewNotification, Recipient, Template, Tenant, Timestamp, UserId,
+    Channel, IdempotencyKey, Invalid, JsonObject, Metadata, NewNotification, Recipient, Template, Timestamp, UserId,
 };
 
 /// What a request must know about the providers.
@@ -36,7 +37,7 @@ impl Channels for Providers {
 /// A create request as it came in. The body has been read, within its limit.
 #[derive(Clone, Copy)]
 pub struct Received<'a> {
-    pub tenant: &'a Tenant,
+    pub caller: &'a Caller,
     pub request_id: &'a RequestId,
     pub query: Option<&'a str>,
     pub headers: &'a HeaderMap,
@@ -74,7 +75,7 @@ pub fn parse(received: &Received<'_>, now: Timestamp, channels: &dyn Channels) -
         return Err(Problem::ChannelOff { channel });
     }
     Ok(NewNotification {
-        tenant: received.tenant.clone(),
+        tenant: received.caller.tenant.clone(),
         user_id,
         channel,
         template,
@@ -84,7 +85,7 @@ pub fn parse(received: &Received<'_>, now: Timestamp, channels: &dyn Channels) -
         idempotency_key,
         scheduled_at,
         expires_at,
-        created_by: None,
+        created_by: received.caller.name.clone(),
         request_id: Some(received.request_id.as_str().to_owned()),
         traceparent: trace::parent(received.headers),
     })

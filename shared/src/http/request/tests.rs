@@ -10,6 +10,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::domain::recipient::Platform;
+use crate::http::access::Anybody;
 use crate::random::SystemRandom;
 
 /// `needs`: what `needs_recipient` says of every channel.
@@ -37,8 +38,8 @@ fn request_id() -> RequestId {
 }
 
 fn read_with(body: &str, headers: &HeaderMap, channels: All) -> Result<NewNotification, Problem> {
-    let (tenant, request_id) = (Tenant::default(), request_id());
-    let received = Received { tenant: &tenant, request_id: &request_id, query: None, headers, body: body.as_bytes() };
+    let (caller, request_id) = (Caller::default(), request_id());
+    let received = Received { caller: &caller, request_id: &request_id, query: None, headers, body: body.as_bytes() };
     parse(&received, now(), &channels)
 }
 
@@ -219,9 +220,9 @@ fn what_is_no_json_object_is_malformed() {
     for body in ["", " ", "null", "[]", "\"x\"", "{", "{}x", "{\"a\":1,}", "{'a':1}", "\u{feff}{}", deep.as_str()] {
         assert_eq!(read(body).unwrap_err(), Problem::MalformedJson, "{}", body.len());
     }
-    let (tenant, request_id, headers) = (Tenant::default(), request_id(), HeaderMap::new());
+    let (caller, request_id, headers) = (Caller::default(), request_id(), HeaderMap::new());
     let received =
-        Received { tenant: &tenant, request_id: &request_id, query: None, headers: &headers, body: b"{\"a\":\"\xff\"}" };
+        Received { caller: &caller, request_id: &request_id, query: None, headers: &headers, body: b"{\"a\":\"\xff\"}" };
     assert_eq!(parse(&received, now(), &FREE).unwrap_err(), Problem::MalformedJson);
 }
 
@@ -229,12 +230,12 @@ fn what_is_no_json_object_is_malformed() {
 async fn a_query_on_a_create_is_a_fault_of_its_parameter() {
     let handler = |request: axum::extract::Request| async move {
         let (head, _) = request.into_parts();
-        let (tenant, request_id) = (Tenant::default(), request_id());
+        let (caller, request_id) = (Caller::default(), request_id());
         let received =
-            Received { tenant: &tenant, request_id: &request_id, query: head.uri.query(), headers: &head.headers, body: b"{}" };
+            Received { caller: &caller, request_id: &request_id, query: head.uri.query(), headers: &head.headers, body: b"{}" };
         parse(&received, now(), &FREE).map(|_| "taken")
     };
-    let app = crate::http::front::complete(Router::new().route("/", post(handler)), Arc::new(SystemRandom));
+    let app = crate::http::front::complete(Router::new().route("/", post(handler)), Arc::new(SystemRandom), Arc::new(Anybody));
     let response = app.oneshot(Request::post("/?dryRun=1").body(Body::empty()).unwrap()).await.unwrap();
     let body: Value = serde_json::from_slice(&axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap()).unwrap();
     assert_eq!(body["errors"][0], json!({"parameter": "dryRun", "detail": "is not known here"}));
@@ -291,8 +292,8 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_without_a_panic(body in prop::collection::vec(any::<u8>(), 0..64)) {
-        let (tenant, request_id, headers) = (Tenant::default(), request_id(), HeaderMap::new());
-        let received = Received { tenant: &tenant, request_id: &request_id, query: None, headers: &headers, body: &body };
+        let (caller, request_id, headers) = (Caller::default(), request_id(), HeaderMap::new());
+        let received = Received { caller: &caller, request_id: &request_id, query: None, headers: &headers, body: &body };
         prop_assert!(parse(&received, now(), &FREE).is_err());
     }
 
