@@ -54,7 +54,8 @@ pub async fn run(settings: ServerSettings) -> Result<(), Fatal> {
 
     let use_case = Create { worker: Arc::clone(&worker), outbox: Arc::clone(&outbox) };
     let work = Work::limited(settings.load.max_requests);
-    let reads = get::AppState { get: Arc::new(Get { store: parts.store.clone() }), work: work.clone() };
+    let reads =
+        get::AppState { get: Arc::new(Get { store: parts.store.clone(), clock: Arc::clone(&worker.clock) }), work: work.clone() };
     let writes = AppState { stop: stop.clone(), work: work.clone(), ..AppState::new(use_case) };
     let mut app = create::router(writes).merge(get::router(reads));
     if worker.providers.uses_dev() {

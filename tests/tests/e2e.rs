@@ -46,3 +46,6 @@ mod store_away;
 #[path = "e2e/webhook_tls.rs"]
 #[cfg(test)]
 mod webhook_tls;
+#[path = "e2e/why.rs"]
+#[cfg(test)]
+mod why;

@@ -30,7 +30,7 @@ mod gateway {
         async fn start(tenant_claim: Option<&str>) -> Self {
             let stage = Stage::without_kafka().await;
             let create = Create { worker: Arc::clone(&stage.worker), outbox: Arc::clone(&stage.create.outbox) };
-            let reads = get::AppState::new(Get { store: stage.store.clone() });
+            let reads = get::AppState::new(Get { store: stage.store.clone(), clock: stage.clock.clone() });
             let complete = |router| {
                 let gateway = Gateway { tenant_claim: tenant_claim.map(str::to_owned) };
                 front::complete(router, Arc::new(SystemRandom), Arc::new(gateway))

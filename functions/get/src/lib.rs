@@ -12,6 +12,7 @@ use axum::{Extension, Router};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use shared::access::Caller;
+use shared::http::explanation::ExplanationView;
 use shared::http::list::Listing;
 use shared::http::response::PageView;
 use shared::http::work::Work;
@@ -45,6 +46,7 @@ pub fn router(state: AppState) -> Router {
     Router::new()
         .route(routes::NOTIFICATIONS, get(list))
         .route(routes::NOTIFICATION, get(one))
+        .route(routes::WHY, get(why))
         .route(routes::OPENAPI, get(document))
         .with_state(state)
 }
@@ -58,6 +60,17 @@ async fn one(
     let id = path::notification_id(id.ok().map(|Path(id)| id), query.as_deref())?;
     let found = within(&work, get.one(&caller.tenant, id)).await?;
     response::notification(StatusCode::OK, &found.ok_or(Problem::NotificationNotFound)?)
+}
+
+async fn why(
+    State(AppState { get, work }): State<AppState>,
+    Extension(Caller { tenant, .. }): Extension<Caller>,
+    id: Result<Path<String>, PathRejection>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let id = path::notification_id(id.ok().map(|Path(id)| id), query.as_deref())?;
+    let found = within(&work, get.why(&tenant, id)).await?.ok_or(Problem::NotificationNotFound)?;
+    response::json(StatusCode::OK, &ExplanationView::of(id, &found))
 }
 
 async fn list(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use get::AppState;
 use lambda_http::{Request, run_concurrent, service_fn};
+use shared::clock::SystemClock;
 use shared::config::{GetSettings, SystemEnvironment};
 use shared::http::front;
 use shared::http::gateway::Gateway;
@@ -23,7 +24,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     telemetry::init(&settings.log)?;
     let store = Arc::new(DynamoDb::connect(&settings.store.table_name, settings.store.timeout).await?);
     let gateway = Gateway { tenant_claim: settings.tenant_claim };
-    let app = front::complete(get::router(AppState::new(Get { store })), Arc::new(SystemRandom), Arc::new(gateway));
+    let reads = AppState::new(Get { store, clock: Arc::new(SystemClock) });
+    let app = front::complete(get::router(reads), Arc::new(SystemRandom), Arc::new(gateway));
     run_concurrent(service_fn(move |request: Request| front::call(app.clone(), request)))
         .await
         .map_err(anyhow::Error::from_boxed)

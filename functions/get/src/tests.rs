@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use axum::body::Body;
 use http::Request;
 use serde_json::Value;
+use shared::clock::SystemClock;
 use shared::domain::{Change, DueShard, Notification, NotificationId, Tenant, UserId};
 use shared::http::access::Anybody;
 use shared::http::front;
@@ -44,7 +45,8 @@ impl Store for Away {
 }
 
 async fn ask(method: &str, path: &str) -> (u16, Value) {
-    let app = front::complete(router(AppState::new(Get { store: Arc::new(Away) })), Arc::new(SystemRandom), Arc::new(Anybody));
+    let reads = AppState::new(Get { store: Arc::new(Away), clock: Arc::new(SystemClock) });
+    let app = front::complete(router(reads), Arc::new(SystemRandom), Arc::new(Anybody));
     let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
     let response = app.oneshot(request).await.unwrap();
     let status = response.status().as_u16();
@@ -61,6 +63,7 @@ async fn a_bad_read_is_refused_with_its_parameters() {
     let cases = [
         ("/api/notifications/x", vec!["id"]),
         ("/api/notifications/00000000-0000-0000-0000-00000000000%30?verbose=1", vec!["verbose"]),
+        ("/api/notifications/x/why?verbose=1", vec!["id", "verbose"]),
         ("/api/notifications", vec!["userId"]),
         ("/api/notifications?userId=u&cursor=x&limit=0", vec!["limit", "cursor"]),
         ("/api/notifications?userId=u&idempotencyKey=k", vec!["idempotencyKey"]),
@@ -74,7 +77,8 @@ async fn a_bad_read_is_refused_with_its_parameters() {
 #[tokio::test]
 async fn a_store_that_is_away_is_503_and_says_nothing_internal() {
     let id = "/api/notifications/00000000-0000-0000-0000-00000000000%30";
-    for path in [id, "/api/notifications?userId=u", "/api/notifications?idempotencyKey=k"] {
+    let why = &format!("{id}/why");
+    for path in [id, why, "/api/notifications?userId=u", "/api/notifications?idempotencyKey=k"] {
         let (status, problem) = ask("GET", path).await;
         assert_eq!((status, &problem["code"]), (503, &"store-unavailable".into()), "{path}");
         assert!(!problem.to_string().contains("canary"));

@@ -14,6 +14,7 @@ pub mod step;
 pub mod tenant;
 pub mod timestamp;
 pub mod values;
+pub mod why;
 
 pub use attempt::{Attempt, ErrorCode, Outcome};
 pub use change::{Change, Next};
@@ -27,3 +28,4 @@ pub use status::{Action, Status};
 pub use tenant::Tenant;
 pub use timestamp::Timestamp;
 pub use values::{Invalid, Metadata, Template, UserId};
+pub use why::Explanation;

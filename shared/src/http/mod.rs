@@ -6,6 +6,7 @@
 pub mod access;
 pub mod body;
 pub mod cursor;
+pub mod explanation;
 pub mod fault;
 pub mod front;
 pub mod gateway;

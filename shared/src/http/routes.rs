@@ -4,6 +4,7 @@
 
 pub const NOTIFICATIONS: &str = "/api/notifications";
 pub const NOTIFICATION: &str = "/api/notifications/{id}";
+pub const WHY: &str = "/api/notifications/{id}/why";
 pub const CANCEL: &str = "/api/notifications/{id}/cancel";
 pub const RETRY: &str = "/api/notifications/{id}/retry";
 pub const OPENAPI: &str = "/api/openapi.json";
@@ -27,10 +28,11 @@ pub struct Route {
     pub owner: Owner,
 }
 
-pub const ROUTES: [Route; 8] = [
+pub const ROUTES: [Route; 9] = [
     Route { template: NOTIFICATIONS, method: "POST", owner: Owner::Create },
     Route { template: NOTIFICATIONS, method: "GET", owner: Owner::Get },
     Route { template: NOTIFICATION, method: "GET", owner: Owner::Get },
+    Route { template: WHY, method: "GET", owner: Owner::Get },
     Route { template: CANCEL, method: "POST", owner: Owner::Create },
     Route { template: RETRY, method: "POST", owner: Owner::Create },
     Route { template: OPENAPI, method: "GET", owner: Owner::Get },

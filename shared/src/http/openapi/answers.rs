@@ -38,7 +38,7 @@ pub(super) fn success(description: &str, schema_name: &str) -> ResponseBuilder {
 pub(super) fn created(description: &str) -> ResponseBuilder {
     let location = HeaderBuilder::new().schema(Some(schema::string())).description(Some("The path of the notification.")).build();
     let mut response = success(description, "Notification").header("Location", location);
-    for operation in ["getNotification", "cancelNotification", "retryNotification"] {
+    for operation in ["getNotification", "explainNotification", "cancelNotification", "retryNotification"] {
         let link = Link::builder().operation_id(operation).parameter("id", "$response.body#/id").build();
         response = response.link(operation, link);
     }

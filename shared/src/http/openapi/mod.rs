@@ -11,6 +11,7 @@ use utoipa::openapi::info::LicenseBuilder;
 use utoipa::openapi::path::{HttpMethod, PathItemBuilder, PathsBuilder};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
 
+use super::explanation::{ExplanationView, FactsView, LastAttemptView, NextView};
 use super::problem::ProblemView;
 use super::response::{
     AttemptView, CheckView, ChecksView, HealthView, ListedView, NotificationView, PageView, ProviderCheckView, ReadinessView,
@@ -60,6 +61,10 @@ pub fn document() -> OpenApi {
                 .schema_from::<ListedView>()
                 .schema_from::<AttemptView>()
                 .schema_from::<PageView>()
+                .schema_from::<ExplanationView>()
+                .schema_from::<FactsView>()
+                .schema_from::<LastAttemptView>()
+                .schema_from::<NextView>()
                 .schema_from::<HealthView>()
                 .schema_from::<ReadinessView>()
                 .schema_from::<ChecksView>()

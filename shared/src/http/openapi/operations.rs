@@ -18,6 +18,7 @@ pub(super) fn operation(template: &str, method: &str) -> Option<OperationBuilder
         (routes::NOTIFICATIONS, "POST") => create(),
         (routes::NOTIFICATIONS, "GET") => list(),
         (routes::NOTIFICATION, "GET") => get(),
+        (routes::WHY, "GET") => why(),
         (routes::CANCEL, "POST") => cancel(),
         (routes::RETRY, "POST") => retry(),
         (routes::OPENAPI, "GET") => openapi(),
@@ -108,6 +109,14 @@ fn get() -> OperationBuilder {
         .description(Some("Strongly consistent: a client reads its own write."))
         .parameter(id())
         .response("200", success("The notification.", "Notification").build());
+    problems(operation, &ONE)
+}
+
+fn why() -> OperationBuilder {
+    let operation = named("explainNotification", "Say why a notification is where it is")
+        .description(Some("From its record alone, strongly consistent: what happened, what caused it, what comes next and when."))
+        .parameter(id())
+        .response("200", success("The explanation.", "Explanation").build());
     problems(operation, &ONE)
 }
 

@@ -4,6 +4,7 @@ use serde_json::Value;
 use utoipa::openapi::schema::{AdditionalProperties, AnyOf, KnownFormat, Object, ObjectBuilder, SchemaFormat, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 
+use crate::domain::why::{Cause, What};
 use crate::domain::{Channel, ErrorCode, Metadata, Outcome, Status};
 use crate::http::cursor as position;
 
@@ -34,6 +35,14 @@ pub(crate) fn outcome() -> Object {
 
 pub(crate) fn error_code() -> Object {
     one_of(ErrorCode::ALL.map(ErrorCode::as_str))
+}
+
+pub(crate) fn cause() -> Object {
+    one_of(Cause::ALL.map(Cause::as_str))
+}
+
+pub(crate) fn what_comes_next() -> Object {
+    one_of(What::ALL.map(What::as_str))
 }
 
 /// As answers write it: in lower case.
