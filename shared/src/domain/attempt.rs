@@ -1,6 +1,6 @@
 //! One try to send, and what came of it.
 
-use super::{Channel, Invalid, Timestamp, Token};
+use super::{Channel, Invalid, Notification, Timestamp, Token};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
@@ -170,6 +170,24 @@ impl Attempt {
                 | ErrorCode::Timeout
                 | ErrorCode::WorkerPanicked,
             ) => true,
+        }
+    }
+
+    /// The record of an attempt whose worker was lost, under the token of the one that found out: the lost
+    /// worker, should it come back, must not take the record for its own.
+    #[must_use]
+    pub const fn lost(seen: &Notification, now: Timestamp, token: Token) -> Self {
+        Self {
+            number: seen.attempt,
+            // Claiming was the last write before the worker was lost.
+            started_at: seen.updated_at,
+            finished_at: now,
+            channel: seen.channel,
+            provider: None,
+            outcome: Outcome::Unknown,
+            code: Some(ErrorCode::LeaseLost),
+            detail: None,
+            token,
         }
     }
 }

@@ -14,11 +14,13 @@ use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::time::Instant;
 use tower::ServiceExt;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::access::{Access, admit};
+use super::request::trace;
 use super::{Problem, routes};
 use crate::random::Random;
+use crate::telemetry::trail;
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -87,13 +89,14 @@ async fn around(State(random): State<Arc<dyn Random>>, mut request: Request, nex
     let id = RequestId::of(request.headers(), &*random);
     let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
     let instance = request.uri().path().to_owned();
-    let mut line = Line { method: known_method(request.method()), route, id: id.clone(), begun: Instant::now(), status: None };
+    let span = trail::of_request(id.as_str(), trace::parent(request.headers()).as_deref());
+    let method = known_method(request.method());
+    let mut line = Line { method, route, span: span.clone(), begun: Instant::now(), status: None };
     request.extensions_mut().insert(id.clone());
 
-    let span = tracing::info_span!("request", request.id = id.as_str());
-    let handled = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span).await;
+    let handled = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
     let mut response = handled.unwrap_or_else(|_panic| {
-        tracing::error!(request.id = id.as_str(), "a handler panicked");
+        span.in_scope(|| tracing::error!("a handler panicked"));
         Problem::Internal.into_response()
     });
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
@@ -112,7 +115,7 @@ async fn around(State(random): State<Arc<dyn Random>>, mut request: Request, nex
 struct Line {
     method: &'static str,
     route: String,
-    id: RequestId,
+    span: Span,
     begun: Instant,
     status: Option<u16>,
 }
@@ -120,20 +123,13 @@ struct Line {
 impl Drop for Line {
     fn drop(&mut self) {
         let duration_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let (method, route, id) = (self.method, self.route.as_str(), self.id.as_str());
-        match self.status {
+        let (method, route) = (self.method, self.route.as_str());
+        self.span.in_scope(|| match self.status {
             Some(status) => {
-                tracing::info!(
-                    http.method = method,
-                    http.route = route,
-                    http.status = status,
-                    duration_ms,
-                    request.id = id,
-                    "answered"
-                );
+                tracing::info!(http.method = method, http.route = route, http.status = status, duration_ms, "answered");
             }
-            None => tracing::info!(http.method = method, http.route = route, duration_ms, request.id = id, "the client hung up"),
-        }
+            None => tracing::info!(http.method = method, http.route = route, duration_ms, "the client hung up"),
+        });
     }
 }
 

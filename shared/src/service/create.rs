@@ -16,6 +16,7 @@ use crate::domain::{Change, Channel, DueAt, NewNotification, Notification, Notif
 use crate::events::outbox::Handed;
 use crate::events::{Event, Mode, Outbox};
 use crate::store::{Applied, Created};
+use crate::telemetry::trail;
 
 #[derive(Debug)]
 pub struct Create {
@@ -78,6 +79,7 @@ impl Create {
 
     async fn create_within(&self, new: NewNotification, budget: &Budget) -> Result<Creation, Error> {
         let notification = self.born(new);
+        trail::is_about(notification.id);
         crate::crash_point!(BeforePut);
         match budget.bound(self.worker.put(&notification)).await? {
             Created::Existing(first) if first.fingerprint == notification.fingerprint => Ok(Creation::Replayed(first)),
@@ -173,7 +175,7 @@ impl Create {
                 Ok(Delivery::NotBegun | Delivery::Full | Delivery::LeftAlone) => Ok(SetOff::InBackground(n)),
                 Ok(Delivery::Missing | Delivery::Foreign) => Err(Error::Foreign),
                 Err(error) => {
-                    tracing::warn!(notification.id = %n.id, %error, "stored, but not claimed: redrive will bring it");
+                    tracing::warn!(%error, "stored, but not claimed: redrive will bring it");
                     Ok(SetOff::InBackground(n))
                 }
             },

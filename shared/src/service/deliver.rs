@@ -33,6 +33,7 @@ use crate::domain::{Attempt, Change, Channel, ErrorCode, Next, Notification, Not
 use crate::metrics::Metrics;
 use crate::random::Random;
 use crate::store::{self, Applied, Store};
+use crate::telemetry::trail;
 
 #[derive(Debug)]
 pub struct Worker {
@@ -151,6 +152,7 @@ impl Worker {
         patience: Instant,
         budget: &Budget,
     ) -> Result<Delivery, store::Error> {
+        trail::goes_back_to(&seen);
         match self.step(&seen) {
             // A claim was refused just now and could be made now: somebody else is at it.
             Step::Claim | Step::Held | Step::Wait | Step::Nothing => Ok(Delivery::Left(seen)),
@@ -191,12 +193,12 @@ impl Worker {
             token,
             lease_until: now.plus(self.policy.lease),
             lost,
-            attempts: attempt::with(&seen.attempts, lost_attempt(&seen, now, token)),
+            attempts: attempt::with(&seen.attempts, Attempt::lost(&seen, now, token)),
         };
         match budget.bound(self.apply(seen.id, &change)).await? {
             Applied::Done(notification) => {
                 crate::crash_point!(AfterTakeOver);
-                tracing::warn!(notification.id = %notification.id, attempt.number = seen.attempt, "took over from a lost worker");
+                tracing::warn!(attempt.number = seen.attempt, "took over from a lost worker");
                 Ok(self.attempt(Held { notification, token, permit, since }, budget).await)
             }
             Applied::Refused(seen) => Ok(Delivery::Left(seen)),
@@ -207,9 +209,9 @@ impl Worker {
 
     async fn give_up(&self, seen: &Notification, lost: Token, reason: GiveUp, budget: &Budget) -> Result<Delivery, store::Error> {
         let now = self.clock.now();
-        let attempts = attempt::with(&seen.attempts, lost_attempt(seen, now, self.random.token()));
+        let attempts = attempt::with(&seen.attempts, Attempt::lost(seen, now, self.random.token()));
         let ttl = now.plus(self.policy.retention);
-        tracing::warn!(notification.id = %seen.id, attempt.number = seen.attempt, ?reason, "gave up after a lost worker");
+        tracing::warn!(attempt.number = seen.attempt, ?reason, "gave up after a lost worker");
         let change = Change::GiveUp { now, skew: self.policy.clock_skew, lost, reason, attempts, ttl };
         self.end(seen.id, &change, budget).await
     }
@@ -225,6 +227,7 @@ impl Worker {
 
     async fn attempt(&self, held: Held, budget: &Budget) -> Delivery {
         crate::crash_point!(AfterClaim);
+        trail::goes_back_to(&held.notification);
         // Who claimed within the skew waits: nothing is sent before its time. The claim allowed for no more
         // than the skew, so a clock that was set back since must not make the wait any longer.
         let wait = self.clock.now().until(held.notification.not_before).min(self.policy.clock_skew);
@@ -333,7 +336,7 @@ impl Worker {
     /// took over, and is refused if someone did. Who was frozen past all time still tries: what it knows
     /// would else become an unknown, and be sent again.
     async fn finish(&self, held: Held, finish: &Change, budget: &Budget) -> Delivery {
-        let id = held.notification.id;
+        let (id, number) = (held.notification.id, held.notification.attempt);
         let mut pause = Duration::from_millis(50);
         let deadline = if budget.remaining().is_zero() { Instant::now() + Budget::BESIDE_SEND } else { budget.deadline };
         loop {
@@ -344,18 +347,18 @@ impl Worker {
                     return Delivery::Attempted(finished);
                 }
                 Ok(Ok(Applied::Refused(taken))) => {
-                    tracing::warn!(notification.id = %id, attempt.number = held.notification.attempt, "the attempt ended after another worker had taken over");
+                    tracing::warn!(attempt.number = number, "the attempt ended after another worker had taken over");
                     return Delivery::Left(taken);
                 }
                 Ok(Ok(Applied::Missing)) => return Delivery::Missing,
                 Ok(Ok(Applied::Foreign)) => return Delivery::Foreign,
                 Ok(Err(error)) if budget.remaining() > pause => {
-                    tracing::warn!(notification.id = %id, %error, "the attempt could not be recorded yet");
+                    tracing::warn!(%error, "the attempt could not be recorded yet");
                     sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(1));
                 }
                 Ok(Err(_)) | Err(_) => {
-                    tracing::error!(notification.id = %id, attempt.number = held.notification.attempt, "the attempt could not be recorded: its lease will run out");
+                    tracing::error!(attempt.number = number, "the attempt could not be recorded: its lease will run out");
                     return Delivery::Unfinished(held.notification);
                 }
             }
@@ -370,27 +373,9 @@ impl Worker {
     }
 }
 
-/// The record of an attempt whose worker was lost, under the token of the one that found out: the lost
-/// worker, should it come back, must not take the record for its own.
-fn lost_attempt(seen: &Notification, now: Timestamp, token: Token) -> Attempt {
-    Attempt {
-        number: seen.attempt,
-        // Claiming was the last write before the worker was lost.
-        started_at: seen.updated_at,
-        finished_at: now,
-        channel: seen.channel,
-        provider: None,
-        outcome: Outcome::Unknown,
-        code: Some(ErrorCode::LeaseLost),
-        detail: None,
-        token,
-    }
-}
-
 fn log_attempt(n: &Notification) {
     let Some(last) = n.attempts.last() else { return };
     tracing::info!(
-        notification.id = %n.id,
         attempt.number = last.number,
         channel = last.channel.as_str(),
         provider = last.provider.as_deref(),

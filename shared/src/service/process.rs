@@ -13,12 +13,14 @@ use futures::{FutureExt, StreamExt, stream};
 use serde::Serialize;
 use thiserror::Error;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::Budget;
 use super::deliver::{Delivery, Worker};
 use crate::domain::{Channel, NotificationId};
 use crate::events::batch::Record;
 use crate::store;
+use crate::telemetry::trail;
 
 /// How many keys are looked at side by side: more than a usual batch has, as those that wait for one provider
 /// must not keep others from theirs. How many are *attempted* at once is for the lanes to say.
@@ -97,7 +99,10 @@ impl Process {
                 continue;
             }
             // A panic costs its own record and no other; its lease runs out.
-            match AssertUnwindSafe(self.worker.deliver(id, channel, patience, budget)).catch_unwind().await {
+            let span = trail::of_background(id);
+            let delivery = AssertUnwindSafe(self.worker.deliver(id, channel, patience, budget)).catch_unwind();
+            let delivery = delivery.instrument(span.clone()).await;
+            span.in_scope(|| match delivery {
                 Ok(Ok(Delivery::Attempted(_) | Delivery::Ended(_) | Delivery::Unfinished(_))) => report.attempted += 1,
                 Ok(Ok(Delivery::Left(_))) => report.left += 1,
                 Ok(Ok(Delivery::NotBegun)) => {
@@ -113,27 +118,27 @@ impl Process {
                 }
                 Ok(Ok(Delivery::LeftAlone)) => report.waiting += 1,
                 Ok(Ok(Delivery::Missing)) => {
-                    tracing::warn!(notification.id = %id, "an event names a notification that is not there");
+                    tracing::warn!("an event names a notification that is not there");
                     report.left += 1;
                 }
                 Ok(Ok(Delivery::Foreign)) => {
-                    tracing::warn!(notification.id = %id, "left alone: of an unknown kind or a newer version");
+                    tracing::warn!("left alone: of an unknown kind or a newer version");
                     report.left += 1;
                 }
                 // The store was reached, and what lies there would be no more readable when it comes again.
                 Ok(Err(error @ store::Error::Unreadable { .. })) => {
-                    tracing::error!(notification.id = %id, %error, "left alone: it can't be read");
+                    tracing::error!(%error, "left alone: it can't be read");
                     report.left += 1;
                 }
                 Ok(Err(error)) => {
-                    tracing::error!(notification.id = %id, %error, "not claimed: redrive will bring it");
+                    tracing::error!(%error, "not claimed: redrive will bring it");
                     report.failed += 1;
                 }
                 Err(_panic) => {
-                    tracing::error!(notification.id = %id, "the worker panicked: redrive will bring it");
+                    tracing::error!("the worker panicked: redrive will bring it");
                     report.left += 1;
                 }
-            }
+            });
         }
         report
     }

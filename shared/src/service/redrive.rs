@@ -14,6 +14,7 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt, stream};
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until};
+use tracing::Instrument;
 
 use super::Budget;
 use super::deliver::{Delivery, Worker};
@@ -22,6 +23,7 @@ use crate::domain::{Change, Channel, DueAt, DueShard, Notification, Notification
 use crate::events::outbox::Handed;
 use crate::events::{Event, Outbox};
 use crate::store::{Applied, Due};
+use crate::telemetry::trail;
 
 /// How many due ones of a shard are read at once, and how many of them are worked on side by side.
 const PAGE: u32 = 100;
@@ -178,7 +180,9 @@ impl Redrive {
             let now = self.worker.clock.now();
             pass.overdue.get_or_insert(page.first().map_or(Duration::ZERO, |first| first.due_at.at.until(now)));
             let (due, later): (Vec<Due>, Vec<Due>) = page.iter().copied().partition(|due| due.due_at.at <= now);
-            let armed = stream::iter(due).map(|due| self.redrive(due, budget)).buffer_unordered(SIDE_BY_SIDE);
+            let armed = stream::iter(due)
+                .map(|due| self.redrive(due, budget).instrument(trail::of_background(due.id)))
+                .buffer_unordered(SIDE_BY_SIDE);
             // Those that it works on itself are bounded by their lanes: no slow provider keeps the rest of the
             // page from theirs.
             let done = armed.map(|armed| self.bring_on(armed, budget)).buffer_unordered(SHARE);
@@ -201,11 +205,14 @@ impl Redrive {
         let due_at = self.guarded(redriven_before.saturating_add(1));
         crate::crash_point!(BeforeRearm);
         match self.worker.apply(due.id, &Change::Rearm { seen: due.due_at, due_at }).await {
-            Ok(Applied::Done(notification)) => self.look(Armed { notification, due_at, redriven_before }).await,
+            Ok(Applied::Done(notification)) => {
+                trail::goes_back_to(&notification);
+                self.look(Armed { notification, due_at, redriven_before }).await
+            }
             // Finished, or another run was first: the index is behind its table.
             Ok(Applied::Refused(_) | Applied::Missing | Applied::Foreign) => Err(Done::Passed),
             Err(error) => {
-                tracing::error!(notification.id = %due.id, %error, "not known to be re-armed: it is due now or after its guard");
+                tracing::error!(%error, "not known to be re-armed: it is due now or after its guard");
                 Err(Done::Left)
             }
         }
@@ -247,14 +254,22 @@ impl Redrive {
     }
 
     async fn bring_on(&self, armed: Result<Armed, Done>, budget: &Budget) -> Done {
-        let Armed { notification, due_at, redriven_before } = match armed {
-            Ok(armed) => armed,
-            Err(done) => return done,
-        };
+        match armed {
+            Ok(armed) => {
+                let span = trail::of_background(armed.notification.id);
+                self.advance(armed, budget).instrument(span).await
+            }
+            Err(done) => done,
+        }
+    }
+
+    async fn advance(&self, armed: Armed, budget: &Budget) -> Done {
+        let Armed { notification, due_at, redriven_before } = armed;
         let (id, channel) = (notification.id, notification.channel);
+        trail::goes_back_to(&notification);
         // A panic costs its own notification and no other; its lease runs out.
         let Ok(advanced) = AssertUnwindSafe(self.worker.advance(notification, budget)).catch_unwind().await else {
-            tracing::error!(notification.id = %id, "the worker panicked: it comes again");
+            tracing::error!("the worker panicked: it comes again");
             return Done::PutOff;
         };
         match advanced {
@@ -263,7 +278,7 @@ impl Redrive {
             Ok(Delivery::NotBegun) => Done::PutOff,
             Ok(Delivery::Full | Delivery::LeftAlone) => Done::Waiting(self.line_up(id, channel, due_at, redriven_before).await),
             Err(error) => {
-                tracing::error!(notification.id = %id, %error, "re-armed, but not brought on: it comes again");
+                tracing::error!(%error, "re-armed, but not brought on: it comes again");
                 Done::PutOff
             }
         }
@@ -278,7 +293,7 @@ impl Redrive {
         let at = self.worker.clock.now().plus(wait);
         let lined_up = self.worker.apply(id, &Change::Rearm { seen, due_at: DueAt { at, redriven } }).await;
         if let Err(error) = lined_up {
-            tracing::debug!(notification.id = %id, %error, "not known to be lined up: it comes again after its guard at the latest");
+            tracing::debug!(%error, "not known to be lined up: it comes again after its guard at the latest");
         }
         // Instants are finer than due times: cut to the millisecond, its turn may lie just before its moment.
         at.max(self.worker.clock.now().plus(BREATH))

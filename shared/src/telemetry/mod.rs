@@ -7,6 +7,7 @@
 
 mod json;
 mod levels;
+pub mod trail;
 
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;

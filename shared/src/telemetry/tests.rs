@@ -157,3 +157,52 @@ fn a_value_that_panics_while_it_is_written_blocks_nothing() {
     let messages: Vec<_> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();
     assert_eq!(messages, ["panicked", "goes on"]);
 }
+
+fn created_with(request_id: &str, traceparent: &str) -> crate::domain::Notification {
+    use crate::domain::{Channel, NewNotification, Notification, NotificationId, Template, Tenant, Token, UserId, notification};
+    let new = NewNotification {
+        tenant: Tenant::default(),
+        user_id: UserId::parse("ada").unwrap(),
+        channel: Channel::Email,
+        template: Template::parse("t").unwrap(),
+        to: None,
+        data: None,
+        metadata: None,
+        idempotency_key: None,
+        scheduled_at: None,
+        expires_at: None,
+        created_by: None,
+        request_id: Some(request_id.to_owned()),
+        traceparent: Some(traceparent.to_owned()),
+    };
+    let id = NotificationId::from_uuid(uuid::Uuid::from_u128(7));
+    let (create_token, due_guard) = (Token::from_uuid(uuid::Uuid::from_u128(9)), std::time::Duration::from_secs(30));
+    let birth = notification::Birth { id, create_token, now: Timestamp::from_millis(0), attempt_limit: 1, due_guard };
+    Notification::create(new, birth)
+}
+
+#[test]
+fn a_line_has_the_names_of_its_request_or_of_the_one_that_created_whatever_rust_log_leaves() {
+    let n = created_with("creating", "00-11111111111111111111111111111111-2222222222222222-01");
+    let lines = captured(LogFormat::Json, "error", || {
+        trail::of_background(n.id).in_scope(|| {
+            tracing::error!("not seen yet");
+            trail::goes_back_to(&n);
+            tracing::error!("seen");
+        });
+        trail::of_request("asking-later", Some("00-33333333333333333333333333333333-4444444444444444-01")).in_scope(|| {
+            trail::is_about(n.id);
+            trail::goes_back_to(&n);
+            tracing::error!("asked");
+        });
+    })
+    .lines();
+    let told = lines.iter().map(|line| ["message", "request.id", "trace.id", "notification.id"].map(|name| line[name].as_str()));
+    let id = n.id.to_string();
+    let expected = [
+        [Some("not seen yet"), None, None, Some(id.as_str())],
+        [Some("seen"), Some("creating"), Some("11111111111111111111111111111111"), Some(&id)],
+        [Some("asked"), Some("asking-later"), Some("33333333333333333333333333333333"), Some(&id)],
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+}

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::receiver::{Receiver, Reply};
 use tests::server_process::ServerProcess;
 
@@ -126,4 +126,53 @@ async fn the_log_never_holds_an_api_key_good_or_bad() {
         assert_eq!(found, None, "{forbidden} is in the log");
     }
     assert!(logs.matches("\"http.status\":401").count() == 3, "{logs}");
+}
+
+/// The first line that has all of these.
+fn line(logs: &str, wanted: &[(&str, &str)]) -> Value {
+    let lines = logs.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let fits = |line: &Value| wanted.iter().all(|(name, value)| line[*name] == *value);
+    lines.into_iter().find(fits).unwrap_or_else(|| panic!("no line with {wanted:?} in:\n{logs}"))
+}
+
+#[tokio::test]
+async fn every_line_about_a_notification_is_found_by_its_request_and_its_trace() {
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+    let receiver = Receiver::start().await.unwrap();
+    receiver.then(Reply::status(503));
+    let binding = receiver.binding();
+    let settings = [
+        ("LOG_FORMAT", "json"),
+        ("RUST_LOG", "info"),
+        ("EMAIL_PROVIDER", binding.as_str()),
+        ("WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        ("RETRY_BASE", "50ms"),
+        ("RETRY_MAX_ATTEMPTS", "2"),
+        ("CLOCK_SKEW", "0s"),
+    ];
+    let mut server = ServerProcess::start(&settings).await;
+    let traceparent = format!("00-{TRACE}-b7ad6b7169203331-01");
+    let request =
+        server.request(Method::POST, "/api/notifications").header("x-request-id", "asked").header("traceparent", traceparent);
+    let created = request.json(&json!({"userId": "ada", "channel": "email", "template": "t"})).send().await.unwrap();
+    let id = created.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned();
+    server.wait_for(&id, "Sent").await;
+    let request = server.request(Method::POST, &format!("/api/notifications/{id}/cancel")).header("x-request-id", "too-late");
+    assert_eq!(request.json(&json!({})).send().await.unwrap().status(), 409);
+    assert!(server.stop().await.success());
+
+    let logs = server.logs();
+    // In the request, in the worker that an event called, and in the one that redrive called.
+    for wanted in [
+        [("message", "answered"), ("request.id", "asked")],
+        [("message", "attempt finished"), ("outcome", "not-sent")],
+        [("message", "attempt finished"), ("outcome", "accepted")],
+    ] {
+        let found = line(&logs, &wanted);
+        let names = (&found["request.id"], &found["trace.id"], &found["notification.id"]);
+        assert_eq!(names, (&json!("asked"), &json!(TRACE), &json!(id)), "{found}");
+    }
+    // No trace of the create's: this request had none.
+    let found = line(&logs, &[("message", "answered"), ("request.id", "too-late")]);
+    assert_eq!((&found["notification.id"], found.get("trace.id")), (&json!(id), None), "{found}");
 }

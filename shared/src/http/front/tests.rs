@@ -157,8 +157,8 @@ async fn a_request_is_one_line_with_its_route_and_nothing_of_the_clients() {
     assert!(!format!("{lines:?}").to_lowercase().contains("canary"), "{lines:?}");
     let told: Vec<_> = lines
         .iter()
-        .map(|line| &line["fields"])
-        .map(|f| (&f["http.method"], &f["http.route"], &f["http.status"], &f["request.id"]))
+        .map(|line| (&line["fields"], &line["span"]))
+        .map(|(f, span)| (&f["http.method"], &f["http.route"], &f["http.status"], &span["request.id"]))
         .collect();
     assert_eq!(told.len(), 2);
     assert_eq!(told[0], (&"GET".into(), &"/api/notifications/{id}".into(), &404.into(), &"r-1".into()));

@@ -5,7 +5,7 @@
 mod address;
 mod field;
 mod key;
-mod trace;
+pub(super) mod trace;
 
 use chrono::{DateTime, Months};
 use http::HeaderMap;

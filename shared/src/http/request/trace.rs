@@ -6,7 +6,7 @@ use http::HeaderMap;
 const HEADER: &str = "traceparent";
 
 /// In the form of version 00, which is also how a later version begins.
-pub(super) fn parent(headers: &HeaderMap) -> Option<String> {
+pub(in crate::http) fn parent(headers: &HeaderMap) -> Option<String> {
     let mut sent = headers.get_all(HEADER).iter();
     let (Some(value), None) = (sent.next(), sent.next()) else { return None };
     let text = value.to_str().ok()?;

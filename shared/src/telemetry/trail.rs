@@ -1,0 +1,51 @@
+//! By which names the lines about a notification are found: `request.id`, `trace.id`, `notification.id`. They
+//! are fields of a span, so that no line has to bring them along.
+//!
+//! A request has a span of its own (`shared::http::front`). What is done in the background (a record of a
+//! batch, a due one of redrive) has another, which takes the names of the request that created the
+//! notification as soon as its record is seen.
+//!
+//! The spans are of the level ERROR: whatever RUST_LOG leaves of the lines, they keep their names.
+
+use tracing::Span;
+use tracing::field::{Empty, display};
+
+use crate::domain::{Notification, NotificationId};
+
+const BACKGROUND: &str = "background";
+
+/// `traceparent` in the form of the store: checked when it came in.
+#[must_use]
+pub fn of_request(request_id: &str, traceparent: Option<&str>) -> Span {
+    let trace = traceparent.and_then(trace_id);
+    tracing::error_span!("request", request.id = request_id, trace.id = trace, notification.id = Empty)
+}
+
+#[must_use]
+pub fn of_background(id: NotificationId) -> Span {
+    tracing::error_span!(BACKGROUND, notification.id = %id, request.id = Empty, trace.id = Empty)
+}
+
+/// The request that goes on is about this one.
+pub fn is_about(id: NotificationId) {
+    Span::current().record("notification.id", display(id));
+}
+
+/// The notification of this background work is known now. Within a request nothing changes: what a client
+/// asks for later (a retry) is found by the names of that request.
+pub fn goes_back_to(n: &Notification) {
+    let span = Span::current();
+    if span.metadata().is_some_and(|metadata| metadata.name() == BACKGROUND) {
+        if let Some(request_id) = &n.request_id {
+            span.record("request.id", request_id);
+        }
+        if let Some(trace) = n.traceparent.as_deref().and_then(trace_id) {
+            span.record("trace.id", trace);
+        }
+    }
+}
+
+/// The second part of `00-<trace>-<span>-<flags>`.
+fn trace_id(traceparent: &str) -> Option<&str> {
+    traceparent.split('-').nth(1)
+}
