@@ -137,3 +137,37 @@ impl From<&Next> for NextView {
         Self { what: next.what.as_str(), at: next.at.to_string() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::why::{Cause, What};
+
+    #[test]
+    fn each_word_has_its_row_and_each_row_its_word() {
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/why.md")).unwrap();
+        let rows: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+        let facts = FactsView {
+            since: String::new(),
+            cause: "",
+            attempts_made: 0,
+            attempts_left: Some(0),
+            attempts_unknown: 0,
+            attempts_forgotten: 0,
+            last_attempt: Some(LastAttemptView {
+                number: 1,
+                outcome: "",
+                code: None,
+                provider: None,
+                finished_at: String::new(),
+            }),
+            redriven: Some(0),
+            next: Some(NextView { what: "", at: String::new() }),
+        };
+        let facts = serde_json::to_value(&facts).unwrap();
+        let (of_facts, words) = rows.split_at(facts.as_object().unwrap().len());
+        assert!(of_facts.iter().all(|name| facts.get(*name).is_some()), "{of_facts:?}");
+        let expected: Vec<&str> = Cause::ALL.map(Cause::as_str).into_iter().chain(What::ALL.map(What::as_str)).collect();
+        assert_eq!(words, expected);
+    }
+}
