@@ -32,6 +32,7 @@ NAT_HOUR, NAT_GB = 0.045, 0.045
 
 # Measured: docs/operations.md says how.
 LOG_BYTES = 540  # of the functions, for each notification that is delivered at the first attempt
+METRIC_BYTES = 314 + 529  # and the lines of metrics: a create's, and a batch's that had a poisoned record too
 
 # Assumed: nobody has measured them on AWS.
 MEMORY = 0.5  # GB: the template's default
@@ -44,10 +45,10 @@ PLATFORM_LOG_BYTES = 325  # the API's line of a call, and Lambda's own lines of 
 
 
 def watched():
-    """How many metrics the template's alarms look at, and how many it makes itself, with and without Kafka."""
+    """How many metrics the template's alarms look at, and how many its log filters make, with and without Kafka."""
     parts = re.split(r"^  (?=\w+:\n)", (ROOT / "template.yaml").read_text(), flags=re.MULTILINE)
     alarms = {True: 0, False: 0}
-    own = {True: set(), False: set()}
+    filtered = {True: set(), False: set()}
     for part in parts:
         for kafka in (True, False):
             if "Condition: HasKafka" in part and not kafka:
@@ -55,9 +56,16 @@ def watched():
             if "Type: AWS::CloudWatch::Alarm" in part:
                 alarms[kafka] += part.count("MetricStat:") or 1
             if "Type: AWS::Logs::MetricFilter" in part:
-                channels = ["email", "sms", "push"] if "Key: Channel" in part else [""]
-                own[kafka] |= {(name, channel) for name in re.findall(r"MetricName: (\w+)", part) for channel in channels}
-    return alarms, {kafka: len(names) for kafka, names in own.items()}
+                filtered[kafka] |= set(re.findall(r"MetricName: (\w+)", part))
+    return alarms, {kafka: len(names) for kafka, names in filtered.items()}
+
+
+def written():
+    """How many metrics the functions write, at most: what never occurs has no price. First those of redrive, which runs always."""
+    rows = re.findall(r"^\| `notifications_\w+` \| (\w+) \|.*?\| `\w+` \| \w+ \| (\w*) ?\|", (ROOT / "docs/metrics.md").read_text(), re.MULTILINE)
+    times = {"channel": 3, "outcome": 5, "": 1}
+    always = sum(times[dimension] for kind, dimension in rows if kind == "gauge")
+    return always, sum(times[dimension] for _, dimension in rows) - always
 
 
 def bill(options):
@@ -65,8 +73,9 @@ def bill(options):
     n, kb, kafka = options.notifications, options.kb, options.kafka
     calls = n * (1 + 1 / BATCH) if kafka else n
     seconds = n * CREATE + n / BATCH * (PROCESS + PROVIDER) if kafka else n * (CREATE + PROCESS + PROVIDER)
-    log = (n * LOG_BYTES + (n + calls) * PLATFORM_LOG_BYTES) / 1e9
-    alarms, own = (of[kafka] for of in watched())
+    log = (n * (LOG_BYTES + METRIC_BYTES) + (n + calls) * PLATFORM_LOG_BYTES) / 1e9
+    alarms, filtered = (of[kafka] for of in watched())
+    always, occurring = written()
     units = 3 * kb + 3
     growing = [
         ("DynamoDB, writes", f"{n:,} × {units} units", n * units * WRITE_UNITS),
@@ -74,12 +83,13 @@ def bill(options):
         ("Lambda, calls", f"{calls:,.0f}", calls * REQUESTS),
         ("Lambda, time", f"{seconds * MEMORY:,.0f} GB-s", seconds * MEMORY * GB_SECONDS),
         ("logs", f"{log:.1f} GB", log * LOG_GB),
+        ("metrics of its own, at most", str(occurring), occurring * OWN_METRIC),
     ]
     idle = [
         ("redrive, calls and time", f"{MINUTES:,} × {REDRIVE:g} s", MINUTES * (REQUESTS + REDRIVE * MEMORY * GB_SECONDS)),
         ("redrive, reads", f"{MINUTES:,} × 8 units", MINUTES * 8 * READ_UNITS),
         ("alarms", f"{alarms} metrics", alarms * ALARM_METRIC),
-        ("metrics of its own", str(own), own * OWN_METRIC),
+        ("metrics of redrive and of the log", str(always + filtered), (always + filtered) * OWN_METRIC),
         ("dashboard", "1", DASHBOARD),
     ]
     if options.vpc or kafka:

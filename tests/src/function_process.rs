@@ -9,7 +9,7 @@ use benches::runtime_api::{Error, RuntimeApi};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::server_process::{PATIENCE, binary, collect};
 
@@ -21,6 +21,7 @@ pub const PLENTY: Duration = Duration::from_secs(60);
 pub struct FunctionProcess {
     api: RuntimeApi,
     output: Arc<Mutex<String>>,
+    metrics: Arc<Mutex<String>>,
     child: Child,
     _folder: TempDir,
 }
@@ -39,15 +40,16 @@ impl FunctionProcess {
         let api = RuntimeApi::start().await.expect("a port");
         let folder = TempDir::new().expect("a temporary folder");
         let mut child = command(name, &api, &folder, settings).spawn().expect("the function starts");
-        let output = Arc::new(Mutex::new(String::new()));
-        // It ends with the process.
+        let (output, metrics) = (Arc::<Mutex<String>>::default(), Arc::<Mutex<String>>::default());
+        // They end with the process.
         let _collecting = collect(child.stderr.take().expect("stderr is piped"), Arc::clone(&output));
+        let _collecting = collect(child.stdout.take().expect("stdout is piped"), Arc::clone(&metrics));
         let asked = tokio::select! {
             asked = timeout(PATIENCE, api.first_next()) => asked.is_ok_and(|asked| asked.is_ok()),
             _ended = child.wait() => false,
         };
         assert!(asked, "{name} did not ask for an event:\n{}", output.lock().unwrap());
-        Self { api, output, child, _folder: folder }
+        Self { api, output, metrics, child, _folder: folder }
     }
 
     /// One event: the function's answer, or what it said of its failure.
@@ -76,6 +78,25 @@ impl FunctionProcess {
         self.output.lock().unwrap().clone()
     }
 
+    /// What it has written for CloudWatch since the last time, once there is something.
+    pub async fn metrics(&self) -> Vec<Value> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let written = std::mem::take(&mut *self.metrics.lock().unwrap());
+            if !written.is_empty() {
+                return written.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+            }
+            assert!(Instant::now() < until, "it wrote no metrics:\n{}", self.logs());
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// What it has written to stdout and nobody has taken.
+    #[must_use]
+    pub fn written(&self) -> String {
+        self.metrics.lock().unwrap().clone()
+    }
+
     /// How many lines of the log hold this.
     #[must_use]
     pub fn lines_with(&self, text: &str) -> usize {
@@ -101,7 +122,7 @@ fn command(name: &str, api: &RuntimeApi, folder: &TempDir, settings: &[(&str, &s
     let mut command = Command::new(binary(name));
     command.env_clear().kill_on_drop(true).current_dir(folder.path());
     command.envs(api.settings(name)).envs(settings.iter().copied());
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 

@@ -7,6 +7,9 @@ mod events;
 #[path = "lambda/failures.rs"]
 #[cfg(test)]
 mod failures;
+#[path = "lambda/metrics.rs"]
+#[cfg(test)]
+mod metrics;
 #[path = "lambda/secrets.rs"]
 #[cfg(test)]
 mod secrets;

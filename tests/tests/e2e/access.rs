@@ -202,9 +202,12 @@ async fn two_tenants_share_a_server_and_an_idempotency_key_and_never_meet() {
 
     for theirs in [&first, &failed] {
         let path = format!("/api/notifications/{}", id(theirs));
-        for (method, path) in
-            [(Method::GET, path.clone()), (Method::POST, format!("{path}/cancel")), (Method::POST, format!("{path}/retry"))]
-        {
+        for (method, path) in [
+            (Method::GET, path.clone()),
+            (Method::GET, format!("{path}/why")),
+            (Method::POST, format!("{path}/cancel")),
+            (Method::POST, format!("{path}/retry")),
+        ] {
             let (status, problem) = other.ask(method, &path).await;
             assert_eq!((status, &problem["code"]), (StatusCode::NOT_FOUND, &"notification-not-found".into()), "{path}");
         }
