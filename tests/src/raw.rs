@@ -116,12 +116,16 @@ impl Raw {
 
     /// Reads until the server closes it.
     pub async fn closed(&mut self) {
-        let error = loop {
+        assert_ne!(self.end().await, io::ErrorKind::TimedOut, "it is still open");
+    }
+
+    /// How the reading ends: in order with [`io::ErrorKind::UnexpectedEof`].
+    pub async fn end(&mut self) -> io::ErrorKind {
+        loop {
             if let Err(error) = self.read_on().await {
-                break error;
+                return error.kind();
             }
-        };
-        assert_ne!(error.kind(), io::ErrorKind::TimedOut, "it is still open");
+        }
     }
 }
 

@@ -95,7 +95,7 @@ mod webhook {
         let body = String::from_utf8(request.body.clone()).unwrap();
         let expected = concat!(
             r#"{"type":"notification.send","timestamp":"1994-11-06T08:49:37.123Z","data":{"#,
-            r#""id":"0190a0b0-0000-7000-8000-000000000001","userId":"canary-user","channel":"email","template":"orders/shipped","#,
+            r#""id":"0190a0b0-0000-7000-8000-000000000001","tenant":"default","userId":"canary-user","channel":"email","template":"orders/shipped","#,
             r#""data":{"price":1.10,"order":12345678901234567890123,"name":"canary"},"to":{"email":"canary@example.com"},"attempt":1}}"#
         );
         assert_eq!(body, expected);

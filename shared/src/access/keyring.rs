@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! # made by `server create-key shop`
-//! shop default 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae
+//! shop default <64 hexadecimal digits>
 //! ```
 //!
 //! A fault names its line and repeats nothing of it: where the digest should be, somebody may have put the key.
@@ -61,6 +61,8 @@ pub enum Fault {
     Tenant { line: usize, why: Invalid },
     #[error("line {line}: the SHA-256 must be 64 hexadecimal digits")]
     Digest { line: usize },
+    #[error("line {line}: the SHA-256 is that of an empty key")]
+    EmptyKey { line: usize },
     #[error("line {line} has the name of line {first}")]
     SameName { line: usize, first: usize },
     #[error("line {line} has the key of line {first}")]
@@ -86,8 +88,11 @@ impl Keyring {
             let name = Name::parse(name).map_err(|why| faults.push(Fault::Name { line, why })).ok();
             let tenant = Tenant::parse(tenant).map_err(|why| faults.push(Fault::Tenant { line, why })).ok();
             let digest = Digest::parse(digest);
-            if digest.is_none() {
-                faults.push(Fault::Digest { line });
+            match digest {
+                None => faults.push(Fault::Digest { line }),
+                // Of a variable that was not set.
+                Some(digest) if digest == Digest::of(b"") => faults.push(Fault::EmptyKey { line }),
+                Some(_) => {}
             }
             if let Some(first) = name.clone().and_then(|name| first_line(&mut names, name, line)) {
                 faults.push(Fault::SameName { line, first });
@@ -191,6 +196,7 @@ mod tests {
             line("shop", "other", "canary-2"),
             line("other", "other", "canary-1"),
             format!("{} canary", line("more", "other", "canary-3")),
+            line("unset", "other", ""),
         ];
         let faults = Keyring::parse(&text.join("\n")).unwrap_err();
         let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
@@ -204,6 +210,7 @@ mod tests {
                 "line 5 has the name of line 2",
                 "line 6 has the key of line 2",
                 "line 7 is not a name, a tenant and a SHA-256 with spaces between",
+                "line 8: the SHA-256 is that of an empty key",
             ]
         );
         let keyring = Keyring::parse(&line("canary", "canary", "canary")).unwrap();

@@ -48,7 +48,7 @@ pub struct FactsView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub last_attempt: Option<LastAttemptView>,
-    /// How often redrive has brought on what is to come next; only while it is not final.
+    /// How often redrive has looked after what is to come next; only while it is not final.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, minimum = 0)]
     pub redriven: Option<u32>,

@@ -55,13 +55,15 @@ impl Budget {
         Self { deadline, stop: CancellationToken::new() }
     }
 
-    /// The time that Lambda gives a call. A deadline in the past, as one emulator sends, counts as none:
-    /// then Lambda's longest time holds.
+    /// The time that Lambda gives a call, less what it takes to say how it went: at its deadline it is killed.
+    /// One in the past, as one emulator sends, counts as none: then Lambda's longest time holds.
     #[must_use]
     pub fn of_lambda(deadline: Timestamp, now: Timestamp) -> Self {
         const LONGEST: Duration = Duration::from_mins(15);
+        const LAST_WORDS: Duration = Duration::from_millis(500);
         let left = now.until(deadline);
-        Self::until(Instant::now() + if left.is_zero() { LONGEST } else { left.min(LONGEST) })
+        let time = if left.is_zero() { LONGEST } else { left.min(LONGEST) };
+        Self::until(Instant::now() + time.saturating_sub(LAST_WORDS))
     }
 
     #[must_use]

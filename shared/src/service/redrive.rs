@@ -168,7 +168,7 @@ impl Redrive {
         let mut pass = Pass::default();
         let mut after = None;
         while !budget.stop.is_cancelled() && !budget.remaining().is_zero() {
-            let page = match self.worker.store.due(shard, PAGE, after).await {
+            let page = match budget.bound(self.worker.store.due(shard, PAGE, after)).await {
                 Ok(page) => page,
                 Err(error) => {
                     tracing::debug!(shard = shard.number(), %error, "what is due can't be read");
@@ -189,7 +189,9 @@ impl Redrive {
             pass = done.fold(pass, |pass, done| async move { pass.and(&done) }).await;
             pass.next = pass.next.into_iter().chain(later.first().map(|due| due.due_at.at)).min();
             after = page.last().copied();
-            if !later.is_empty() || page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
+            let more = later.is_empty() && page.len() >= usize::try_from(PAGE).unwrap_or(usize::MAX);
+            // Without time for a claim the next page could only be left as well.
+            if !more || !budget.allows_claim(self.worker.policy.send_timeout) {
                 return pass;
             }
         }

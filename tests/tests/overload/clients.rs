@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tests::raw::{Raw, create, create_head, get};
 use tests::server_process::{PATIENCE, ServerProcess};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 const BODY: &str = r#"{"userId":"ada","channel":"email","template":"t"}"#;
 /// What a client has for a head, for a body, and to take its answer.
@@ -31,6 +31,38 @@ async fn a_byte_a_second_is_cut_off() {
         assert!(lasted >= TIME - Duration::from_secs(1) && lasted < TIME * 2, "it lasted {lasted:?}");
     }
     assert_eq!(server.get("/health").await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_looks_at_costs_no_client_its_connection() {
+    let server = ServerProcess::start_with(&[]).await;
+    let cancel = "/api/notifications/018f0000-0000-7000-8000-000000000000/cancel";
+    for (path, media_type, status) in
+        [("/nowhere", "application/json", 404), (cancel, "application/json", 404), ("/api/notifications", "text/plain", 415)]
+    {
+        let mut client = Raw::connect(server.address()).await.unwrap();
+        for _ in 0..2 {
+            let head =
+                format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {media_type}\r\ncontent-length: 2\r\n\r\n");
+            client.send(&head).await.unwrap();
+            // Longer than it takes to find out that the body is of no use.
+            sleep(Duration::from_millis(100)).await;
+            let answer = client.ask("{}").await.unwrap();
+            assert_eq!((answer.status, answer.header("connection")), (status, None), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_is_refused_while_still_sending_is_told_that_the_connection_ends() {
+    let server = ServerProcess::start_with(&[]).await;
+    let mut client = Raw::connect(server.address()).await.unwrap();
+    client.send(&format!("{}content-length: 3000000\r\n\r\n", create_head())).await.unwrap();
+    client.send(&" ".repeat(200_000)).await.unwrap();
+    let answer = client.answer().await.unwrap();
+    assert_eq!((answer.status, answer.header("connection")), (413, Some("close")));
+    client.send(&" ".repeat(200_000)).await.unwrap();
+    assert_eq!(client.end().await, std::io::ErrorKind::UnexpectedEof);
 }
 
 #[tokio::test]

@@ -5,11 +5,12 @@ use crate::domain::json::Json;
 
 const TYPE: &str = "notification.send";
 
-/// `{"type", "timestamp", "data": {id, userId, channel, template, data, to, attempt}}`, the notification's
-/// own data digit for digit. Absent means absent, not null.
+/// `{"type", "timestamp", "data": {id, tenant, userId, channel, template, data, to, attempt}}`: a user is known by
+/// tenant and id together. The notification's own data digit for digit. Absent means absent, not null.
 pub(super) fn body(message: &Message) -> String {
     let mut data = vec![
         entry("id", text(&message.id.to_string())),
+        entry("tenant", text(message.tenant.as_str())),
         entry("userId", text(message.user_id.as_str())),
         entry("channel", text(message.channel.as_str())),
         entry("template", text(message.template.as_str())),
@@ -52,7 +53,7 @@ mod tests {
             body(&message),
             concat!(
                 r#"{"type":"notification.send","timestamp":"2023-11-14T22:13:20.123Z","data":{"#,
-                r#""id":"0190a0b0-0000-7000-8000-000000000001","userId":"u-1","channel":"email","template":"welcome","#,
+                r#""id":"0190a0b0-0000-7000-8000-000000000001","tenant":"default","userId":"u-1","channel":"email","template":"welcome","#,
                 r#""data":{"z":1.10,"a":[1E5,12345678901234567890123]},"to":{"email":"a@example.com"},"attempt":3}}"#
             )
         );

@@ -156,8 +156,8 @@ impl Cause {
             Status::Pending if n.attempt > 0 => Self::RetryAsked,
             Status::Pending if n.scheduled_at.is_some_and(|at| at > n.created_at) => Self::Scheduled,
             Status::Pending => Self::Created,
-            // The take-over recorded the attempt before; a finish would have led elsewhere.
-            Status::Processing if coded(ErrorCode::LeaseLost) => Self::TakenOver,
+            // The take-over recorded the attempt before, under its own token; one that was given up bears another.
+            Status::Processing if coded(ErrorCode::LeaseLost) && last.map(|last| last.token) == n.claim_token => Self::TakenOver,
             Status::Processing => Self::AttemptBegun,
             Status::Retrying if ended(Outcome::Unknown) => Self::Unknown,
             Status::Retrying => Self::NotSent,

@@ -191,6 +191,16 @@ fn an_attempt_under_way_ends_with_its_lease_at_the_latest() {
 }
 
 #[test]
+fn a_retry_by_hand_after_a_lost_worker_takes_nobodys_place() {
+    tells(
+        Notification { claim_token: Some(Token::from_uuid(uuid::Uuid::from_u128(77))), ..processing([LOST]) },
+        Cause::AttemptBegun,
+        Some((What::Finish, 70)),
+        "A worker began attempt 2 at 2030-01-01T08:00:10.000Z, and holds it until 2030-01-01T08:01:10.000Z at the latest.",
+    );
+}
+
+#[test]
 fn a_lease_that_ran_out_leads_to_a_take_over_or_to_the_end() {
     told_at(
         at(71),
