@@ -2,8 +2,9 @@
 //!
 //! What one connection may take is bounded in every phase of its life ([`state`], enforced by [`socket`]):
 //! a head of 16 KiB and 100 fields (else 431), 10 seconds to send it once it has begun, 10 more for the body
-//! (`shared::http::body`; what is left of it is read here, [`rest`]), 10 to take the answer, and `IDLE_TIMEOUT` without a request. There are at most
-//! `MAX_CONNECTIONS`; beyond that, those that have waited longest make room ([`places`]).
+//! (`shared::http::body`; what a handler leaves of it is read here, [`rest`]), 10 to take the answer, and
+//! `IDLE_TIMEOUT` without a request. There are at most `MAX_CONNECTIONS`; beyond that, those that have waited
+//! longest make room ([`places`]).
 //!
 //! How many requests are worked on at once is another bound, and another module's: `shared::http::work`.
 
