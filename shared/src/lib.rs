@@ -57,6 +57,8 @@ pub mod domain;
 pub mod events;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(test)]
+mod manual;
 pub mod metrics;
 pub mod permission;
 pub mod random;

@@ -1,133 +1,15 @@
 //! The event source on a broker. Each call is handed to the test, which lets it succeed or fail.
-#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used, reason = "what fails here fails its test")]
+
+#[path = "event_source/member.rs"]
+#[cfg(test)]
+mod member;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
-use server::event_source::{EventSource, SourceSettings};
-use server::function::{Function, InvokeError};
-use shared::random::SystemRandom;
+use member::{Member, set, settings};
 use tests::kafka::Kafka;
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
-/// For what is expected to happen.
-const SOON: Duration = Duration::from_secs(30);
-
-/// One call, unanswered as yet.
-struct Call {
-    payload: Vec<u8>,
-    answer: oneshot::Sender<Result<Vec<u8>, InvokeError>>,
-}
-
-impl Call {
-    /// Partition, offset and value of each record.
-    fn records(&self) -> Vec<(i64, i64, String)> {
-        let event: Value = serde_json::from_slice(&self.payload).unwrap();
-        let of = |record: &Value| {
-            let value = STANDARD.decode(record["value"].as_str().unwrap()).unwrap();
-            (record["partition"].as_i64().unwrap(), record["offset"].as_i64().unwrap(), String::from_utf8(value).unwrap())
-        };
-        event["records"].as_object().unwrap().values().flat_map(|list| list.as_array().unwrap()).map(of).collect()
-    }
-
-    fn values(&self) -> Vec<String> {
-        self.records().into_iter().map(|(_, _, value)| value).collect()
-    }
-
-    fn succeed(self) {
-        assert!(self.answer.send(Ok(Vec::new())).is_ok(), "nobody waits for the answer");
-    }
-
-    fn fail(self) {
-        let failed = Err(InvokeError::Failed { what: "as the test wants it".to_owned() });
-        assert!(self.answer.send(failed).is_ok(), "nobody waits for the answer");
-    }
-}
-
-#[derive(Debug)]
-struct Handed(mpsc::UnboundedSender<Call>);
-
-#[async_trait]
-impl Function for Handed {
-    async fn invoke(&self, payload: Vec<u8>) -> Result<Vec<u8>, InvokeError> {
-        let (answer, answered) = oneshot::channel();
-        assert!(self.0.send(Call { payload, answer }).is_ok(), "the test is over");
-        answered.await.unwrap_or(Err(InvokeError::Panicked))
-    }
-}
-
-/// A running event source, a member of the topic's group.
-struct Member {
-    calls: mpsc::UnboundedReceiver<Call>,
-    stop: CancellationToken,
-    run: JoinHandle<()>,
-}
-
-impl Member {
-    fn start(settings: SourceSettings) -> Self {
-        let (sender, calls) = mpsc::unbounded_channel();
-        let source = EventSource::connect(settings, Arc::new(Handed(sender)), Arc::new(SystemRandom)).unwrap();
-        let stop = CancellationToken::new();
-        let run = tokio::spawn(source.run(stop.clone()));
-        Self { calls, stop, run }
-    }
-
-    async fn call(&mut self) -> Call {
-        timeout(SOON, self.calls.recv()).await.expect("a call within time").expect("a running event source")
-    }
-
-    /// Fails if a call was made that the test did not take.
-    async fn stop(mut self) {
-        self.stop.cancel();
-        timeout(SOON, self.run).await.expect("it stops within time").unwrap();
-        assert!(self.calls.recv().await.is_none(), "a call was left over");
-    }
-
-    /// As [`Self::stop`], where more calls may come, all of which succeed.
-    async fn stop_whatever_comes(mut self) {
-        self.stop.cancel();
-        let answering = async {
-            while let Some(call) = self.calls.recv().await {
-                call.succeed();
-            }
-        };
-        timeout(SOON, answering).await.expect("it stops within time");
-        self.run.await.unwrap();
-    }
-
-    /// As a crash does, but the broker hears of it at once.
-    async fn kill(self) {
-        self.run.abort();
-        assert!(self.run.await.unwrap_err().is_cancelled());
-    }
-}
-
-/// Quick, so that tests are.
-fn settings(kafka: &Kafka) -> SourceSettings {
-    let mut settings = SourceSettings::embedded(kafka.settings.clone());
-    settings.batch.window = Duration::from_millis(300);
-    settings.retry.base = Duration::from_millis(10);
-    if kafka.embedded.is_some() {
-        // It lets a rebalance wait for a session less a second.
-        set(&mut settings, "session.timeout.ms", "1500");
-        set(&mut settings, "heartbeat.interval.ms", "200");
-    }
-    settings
-}
-
-fn set(settings: &mut SourceSettings, name: &str, value: &str) {
-    settings.properties.push((name.to_owned(), value.to_owned()));
-}
-
-/// What a new member of the group is given first: nothing but the marker, if all else was committed.
 async fn assert_all_is_committed(kafka: &Kafka) {
     kafka.put(0, "marker").await;
     let mut later = Member::start(settings(kafka));

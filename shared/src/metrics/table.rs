@@ -208,31 +208,17 @@ pub fn markdown() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const MANUAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
-    const BEGIN: &str = "<!-- the table is generated: begin -->\n";
-    const END: &str = "<!-- the table is generated: end -->";
-    const REGENERATE: &str = "cargo test --workspace --lib -p shared -- --ignored the_table_of_metrics_is_written_anew";
-
-    fn parts(manual: &str) -> (&str, &str, &str) {
-        let (before, rest) = manual.split_once(BEGIN).expect("the begin marker");
-        let (table, after) = rest.split_once(END).expect("the end marker");
-        (before, table, after)
-    }
+    use crate::manual;
 
     #[test]
     fn the_page_on_metrics_has_the_table_that_the_code_has() {
-        let manual = std::fs::read_to_string(MANUAL).unwrap();
-        assert!(parts(&manual).1 == markdown(), "docs/metrics.md is stale; write it anew by\n    {REGENERATE}");
+        manual::assert_current("metrics.md", &markdown(), "the_table_of_metrics_is_written_anew");
     }
 
     #[test]
     #[ignore = "writes docs/metrics.md: run it by hand after a change of the table"]
     fn the_table_of_metrics_is_written_anew() {
-        let manual = std::fs::read_to_string(MANUAL).unwrap();
-        let (before, _, after) = parts(&manual);
-        std::fs::write(MANUAL, format!("{before}{BEGIN}{}{END}{after}", markdown())).unwrap();
-        assert_eq!(parts(&std::fs::read_to_string(MANUAL).unwrap()).1, markdown());
+        manual::write("metrics.md", &markdown());
     }
 
     #[test]
