@@ -25,16 +25,19 @@ const YEAR_MILLIS: i64 = 366 * 24 * 3600 * 1000;
 
 pub fn holds(bytes: &[u8]) {
     let (status, answer, taken) = ask(bytes);
-    let sent: Option<Value> = serde_json::from_slice(bytes).ok();
+    let sent = serde_json::from_slice::<Value>(bytes);
     match taken {
         Some(new) => {
             assert_eq!(status, StatusCode::OK);
-            let sent = sent.unwrap_or_else(|| panic!("what is no JSON was taken"));
-            says_what_was_sent(&new, sent.as_object().unwrap());
+            match &sent {
+                Ok(sent) => says_what_was_sent(&new, sent.as_object().unwrap()),
+                // JSON has numbers of any size, and a `Value` has not: what was sent can't be looked at here.
+                Err(error) => assert!(error.to_string().starts_with("number out of range"), "what is no JSON was taken: {error}"),
+            }
             says_it_again(&new);
             names_nobody(&new);
         }
-        None => was_refused_for_a_reason(status, &answer, bytes, sent.as_ref()),
+        None => was_refused_for_a_reason(status, &answer, bytes, sent.as_ref().ok()),
     }
 }
 

@@ -219,7 +219,7 @@ impl Change {
     }
 
     /// Whether `stored`, which failed this change's guards, failed them because the change was already
-    /// made: each write is known by a mark that no other write can leave.
+    /// made: each write but the re-arm is known by a mark that no other write can leave.
     #[must_use]
     pub fn is_recorded_in(&self, stored: &Notification) -> bool {
         match self {
@@ -233,7 +233,9 @@ impl Change {
             Self::Cancel { .. } => stored.status == Status::Cancelled,
             Self::Expire { .. } => stored.status == Status::Expired,
             Self::Retry { attempt, attempt_limit, .. } => stored.attempt >= *attempt && stored.attempt_limit == *attempt_limit,
-            Self::Rearm { due_at, .. } => stored.due_at == Some(*due_at),
+            // Another worker may have chosen the same instant: the value says nothing of whose it is. Who can't tell
+            // leaves it to the next look, or both would publish, and a lagging consumer get a third repeat.
+            Self::Rearm { .. } => false,
         }
     }
 }

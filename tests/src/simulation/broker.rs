@@ -56,7 +56,9 @@ impl Batch {
 impl Broker {
     pub fn append(&self, world: &World, event: &Event) {
         {
-            let partition = event.key.bytes().map(usize::from).sum::<usize>() % PARTITIONS;
+            let of_user = event.key.bytes().map(usize::from).sum::<usize>() % PARTITIONS;
+            let anywhere = world.plan.sabotage == Some(Sabotage::AnyPartition);
+            let partition = if anywhere { world.dice.index(PARTITIONS) } else { of_user };
             let mut partitions = self.lock();
             let Partition { log, committed, .. } = &mut partitions[partition];
             let at = if world.strikes(world.plan.rates.event_reordered) {

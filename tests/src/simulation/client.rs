@@ -49,6 +49,8 @@ impl Client {
             match (id, world.dice.below(8)) {
                 (Some(id), 0 | 1) => self.cancel(id).await,
                 (Some(id), 2 | 3) => self.retry(id).await,
+                (Some(id), 4) if world.dice.one_in(2) => self.read(id).await,
+                (Some(_), 4) => self.list().await,
                 _ => self.create().await,
             }
         }
@@ -64,8 +66,19 @@ impl Client {
             match creation {
                 Some(Ok(Creation::Accepted(n) | Creation::Attempted(n))) => return self.promised(&request, &n, asked),
                 // When it was asked for first is not known here.
-                Some(Ok(Creation::Replayed(n))) => return self.promised(&Request { at_once: false, ..request }, &n, asked),
-                Some(Ok(Creation::KeyReused)) => return self.answered(None, "422", None),
+                Some(Ok(Creation::Replayed(n))) => {
+                    if n.template != request.new.template {
+                        world.broken(self.who(), "another request is answered as a replay".to_owned());
+                    }
+                    return self.promised(&Request { at_once: false, ..request }, &n, asked);
+                }
+                Some(Ok(Creation::KeyReused)) => {
+                    let first = world.store.all().into_iter().find(|n| n.idempotency_key == request.new.idempotency_key);
+                    if first.is_none_or(|first| first.template == request.new.template) {
+                        world.broken(self.who(), "a repeat is answered 422".to_owned());
+                    }
+                    return self.answered(None, "422", None);
+                }
                 // No answer, or 503: who has a key repeats.
                 Some(Err(_)) | None if request.key.is_some() && !world.dice.one_in(4) => {
                     sleep(world.dice.millis(0..5_000)).await;
@@ -87,7 +100,33 @@ impl Client {
         seen.told(n.id, n.status);
     }
 
+    /// A client reads its own write.
+    async fn read(&self, id: NotificationId) {
+        let work = move |host: Arc<Host>, _| async move { host.get.one(&Tenant::default(), id).await };
+        match self.call("read", Some(id), work).await {
+            Some(Ok(Some(n))) => {
+                self.answered(Some(id), "200", Some(n.status));
+                self.world.seen().told(id, n.status);
+            }
+            Some(Ok(None)) => self.world.broken(self.who(), "what was promised is not found".to_owned()),
+            Some(Err(_)) | None => {}
+        }
+    }
+
+    async fn list(&self) {
+        let user = UserId::parse(&format!("user-{}", self.world.dice.index(3))).unwrap();
+        let whose = user.clone();
+        let work = move |host: Arc<Host>, _| async move { host.get.list(&Tenant::default(), &user, 20, None).await };
+        if let Some(Ok(page)) = self.call("list", None, work).await {
+            self.answered(None, "200", None);
+            if page.notifications.iter().any(|n| n.user_id != whose) {
+                self.world.broken(self.who(), "a list shows what is somebody else's".to_owned());
+            }
+        }
+    }
+
     async fn cancel(&self, id: NotificationId) {
+        self.world.seen().cancels.insert(id);
         let work = move |host: Arc<Host>, _| async move { host.create.cancel(&Tenant::default(), id).await };
         match self.call("cancel", Some(id), work).await {
             Some(Ok(Cancellation::Cancelled(n))) => {
@@ -110,11 +149,18 @@ impl Client {
         *self.world.seen().retries.entry(id).or_default() += 1;
         let work = move |host: Arc<Host>, budget| async move { host.create.retry(&Tenant::default(), id, &budget).await };
         match self.call("retry", Some(id), work).await {
-            Some(Ok(Retrial::Accepted(n) | Retrial::Attempted(n))) => {
+            Some(Ok(Retrial::Accepted(n))) => {
                 self.answered(Some(id), "202", Some(n.status));
+                self.world.seen().reopened.push((id, n.attempt));
+            }
+            Some(Ok(Retrial::Attempted(n))) => {
+                self.answered(Some(id), "200", Some(n.status));
                 self.world.seen().told(id, n.status);
             }
-            Some(Ok(Retrial::NotRetryable(status))) => self.answered(Some(id), "409", Some(status)),
+            Some(Ok(Retrial::NotRetryable(status))) => {
+                self.answered(Some(id), "409", Some(status));
+                self.world.seen().told(id, status);
+            }
             Some(Ok(Retrial::NotFound)) => self.world.broken(self.who(), "what was promised is not found".to_owned()),
             Some(Err(_)) | None => {}
         }
@@ -185,7 +231,8 @@ impl Client {
         // A few keys, shared by all clients: what goes out under one is always the same, but for reuse.
         let key = dice.one_in(2).then(|| dice.index(4));
         if let Some(key) = key {
-            new.idempotency_key = Some(IdempotencyKey::parse(&format!("key-{key}")).unwrap());
+            let heard = self.world.plan.sabotage != Some(Sabotage::KeyIgnored);
+            new.idempotency_key = heard.then(|| IdempotencyKey::parse(&format!("key-{key}")).unwrap());
             new.user_id = UserId::parse(&format!("user-{}", key % 3)).unwrap();
             if dice.one_in(10) {
                 new.template = Template::parse("another/one").unwrap();

@@ -11,11 +11,12 @@ use shared::channels::registry::Providers;
 use shared::domain::Channel;
 use shared::events::{Outbox, Publisher};
 use shared::random::Random;
-use shared::service::Budget;
 use shared::service::create::Create;
 use shared::service::deliver::Worker;
+use shared::service::get::Get;
 use shared::service::process::Process;
 use shared::service::redrive::Redrive;
+use shared::service::{Budget, OnUnknown, Policy};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::broker::{RemoteBroker, Source};
@@ -34,6 +35,7 @@ const RUN: Duration = Duration::from_mins(1);
 pub struct Host {
     pub machine: Arc<Machine>,
     pub create: Create,
+    pub get: Get,
     process: Process,
     redrive: Redrive,
 }
@@ -60,17 +62,22 @@ impl Host {
         };
         let (of_requests, of_redrive) = (outbox(Source::Requests), outbox(Source::Redrive));
         let limits = Sabotage::limits(world.plan.sabotage, world.plan.limits);
+        let mut policy: Policy = world.plan.policy;
+        if world.plan.sabotage == Some(Sabotage::GivesUpOnUnknown) {
+            policy.on_unknown = OnUnknown::Fail;
+        }
         let worker = Arc::new(Worker {
             store,
             providers: Arc::new(Providers::of([(Channel::Email, provider)], &limits)),
             clock: Arc::<Machine>::clone(&machine),
             random: Arc::new(Draws(Arc::clone(world))),
-            policy: world.plan.policy,
+            policy,
             metrics: Arc::default(),
         });
         Arc::new(Self {
             machine,
             create: Create { worker: Arc::clone(&worker), outbox: of_requests },
+            get: Get { store: Arc::clone(&worker.store), clock: Arc::clone(&worker.clock) },
             process: Process { worker: Arc::clone(&worker) },
             redrive: Redrive { worker, outbox: of_redrive },
         })

@@ -6,7 +6,10 @@ use std::time::Duration;
 use shared::channels::Limits;
 use shared::channels::breaker::Endurance;
 use shared::domain::change::Guard;
-use shared::domain::{Change, Timestamp, Token};
+use shared::domain::idempotency::{Fields, Fingerprint};
+use shared::domain::{Change, Channel, Notification, Timestamp, Token};
+
+use crate::stage::new_notification;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sabotage {
@@ -46,10 +49,30 @@ pub enum Sabotage {
     NeverLeftAlone,
     /// Any number of attempts go at once.
     Unbounded,
+    /// An idempotency key is nobody's.
+    KeyIgnored,
+    /// Whatever comes under a key that was there is a replay.
+    AnythingIsAReplay,
+    /// Whatever comes under a key that was there is another request.
+    NothingIsAReplay,
+    /// A user's events go to any partition.
+    AnyPartition,
+    /// A claim neither asks for nor knows the time before which nothing may go out.
+    TimeForgotten,
+    /// A claim neither asks for nor knows the time after which nothing may go out.
+    ExpiryForgotten,
+    /// Redrive doesn't count how often it looked.
+    NeverCountsLooks,
+    /// An unknown end fails the notification, though it may be repeated.
+    GivesUpOnUnknown,
+    /// A manual retry opens a budget of one attempt.
+    BudgetCut,
+    /// A cancel is written for whoever reads.
+    ReadsCancel,
 }
 
 impl Sabotage {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 28] = [
         Self::FinishUnfenced,
         Self::FinishUnconditional,
         Self::NoSkew,
@@ -68,6 +91,16 @@ impl Sabotage {
         Self::ClaimAnything,
         Self::NeverLeftAlone,
         Self::Unbounded,
+        Self::KeyIgnored,
+        Self::AnythingIsAReplay,
+        Self::NothingIsAReplay,
+        Self::AnyPartition,
+        Self::TimeForgotten,
+        Self::ExpiryForgotten,
+        Self::NeverCountsLooks,
+        Self::GivesUpOnUnknown,
+        Self::BudgetCut,
+        Self::ReadsCancel,
     ];
 
     pub(super) fn limits(this: Option<Self>, planned: Limits) -> Limits {
@@ -87,6 +120,8 @@ impl Sabotage {
             Self::RearmUnconditional => matches!(guard, Guard::DueAtIs(_)),
             Self::CancelAnything => matches!(change, Change::Cancel { .. }),
             Self::ClaimAnything => matches!(change, Change::Claim { .. }) && matches!(guard, Guard::StatusIn(_)),
+            Self::TimeForgotten => matches!(change, Change::Claim { .. }) && matches!(guard, Guard::NotBeforeAtMost(_)),
+            Self::ExpiryForgotten => matches!(change, Change::Claim { .. }) && matches!(guard, Guard::NotExpiredAt(_)),
             Self::NoSkew
             | Self::TokenPerProcess
             | Self::TtlLeftAtRetry
@@ -99,7 +134,15 @@ impl Sabotage {
             | Self::CreateOverwrites
             | Self::ShortLease
             | Self::NeverLeftAlone
-            | Self::Unbounded => false,
+            | Self::Unbounded
+            | Self::KeyIgnored
+            | Self::AnythingIsAReplay
+            | Self::NothingIsAReplay
+            | Self::AnyPartition
+            | Self::NeverCountsLooks
+            | Self::GivesUpOnUnknown
+            | Self::BudgetCut
+            | Self::ReadsCancel => false,
         }
     }
 
@@ -117,10 +160,45 @@ impl Sabotage {
             (Self::ShortLease, Change::Claim { now, lease_until, .. } | Change::TakeOver { now, lease_until, .. }) => {
                 *lease_until = shortened(*now);
             }
+            (Self::NeverCountsLooks, Change::Rearm { due_at, .. }) => due_at.redriven = due_at.redriven.min(1),
+            (Self::BudgetCut, Change::Retry { attempt, attempt_limit, .. }) => *attempt_limit = *attempt + 1,
             _ => {}
         }
         broken
     }
+
+    /// What a broken product knows of what it has claimed.
+    pub(super) fn known(self, change: &Change, claimed: &mut Notification) {
+        match (self, change) {
+            (Self::TimeForgotten, Change::Claim { .. }) => claimed.not_before = claimed.created_at,
+            (Self::ExpiryForgotten, Change::Claim { .. }) => claimed.expires_at = None,
+            _ => {}
+        }
+    }
+
+    /// What a broken product finds under a key.
+    pub(super) fn found(self, new: &Notification, first: &mut Notification) {
+        match self {
+            Self::AnythingIsAReplay => first.fingerprint = new.fingerprint,
+            Self::NothingIsAReplay => first.fingerprint = nobodys(),
+            _ => {}
+        }
+    }
+}
+
+/// Of no request that any client makes.
+fn nobodys() -> Fingerprint {
+    let new = new_notification();
+    Fingerprint::of(&Fields {
+        user_id: &new.user_id,
+        channel: Channel::Sms,
+        template: &new.template,
+        to: None,
+        data: None,
+        metadata: None,
+        scheduled_at: None,
+        expires_at: None,
+    })
 }
 
 fn shortened(now: Timestamp) -> Timestamp {

@@ -1,9 +1,9 @@
 //! What the oracle remembers of a run, besides the store: what went out, what was promised, and to whom.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use shared::domain::{NotificationId, Status};
+use shared::domain::{Notification, NotificationId, Status};
 
 use super::story::Who;
 
@@ -52,6 +52,11 @@ pub struct Seen {
     pub redriven: BTreeMap<(NotificationId, u32), u32>,
     pub promises: Vec<Promise>,
     pub ids_of_key: BTreeMap<usize, BTreeSet<NotificationId>>,
+    /// How often each write led to each status.
+    pub writes: HashMap<(&'static str, Status), u64>,
+    pub cancels: BTreeSet<NotificationId>,
+    /// Manual retries that were accepted, and after which attempt.
+    pub reopened: Vec<(NotificationId, u32)>,
     /// Manual retries that were asked for.
     pub retries: BTreeMap<NotificationId, u32>,
     /// The last status that a client was told, where it was final and can't be left.
@@ -66,7 +71,9 @@ impl Seen {
         *times
     }
 
-    pub fn wrote(&mut self, who: Who, action: &str, id: NotificationId) {
+    pub fn wrote(&mut self, who: Who, action: &'static str, after: &Notification) {
+        let id = after.id;
+        *self.writes.entry((action, after.status)).or_default() += 1;
         match action {
             "create" | "finish" | "retry" => *self.waits.entry(id).or_default() += 1,
             "rearm" => {

@@ -128,7 +128,11 @@ impl Store for RemoteStore {
         if world.plan.sabotage == Some(Sabotage::PublishBeforePut) && world.plan.kafka {
             world.broker.append(world, &Event::due(notification, world.now()));
         }
-        self.write("create", self.put(notification)).await
+        let mut created = self.write("create", self.put(notification)).await?;
+        if let (Some(sabotage), Created::Existing(first)) = (world.plan.sabotage, &mut created) {
+            sabotage.found(notification, first);
+        }
+        Ok(created)
     }
 
     async fn apply(&self, id: NotificationId, change: &Change) -> Result<Applied, Error> {
@@ -144,21 +148,32 @@ impl Store for RemoteStore {
             self.put_off.lock().unwrap_or_else(PoisonError::into_inner).insert(id, change);
             return Ok(Applied::Done(Box::new(n)));
         }
-        self.write(name(change.action()), self.update(id, change)).await
+        let mut applied = self.write(name(change.action()), self.update(id, change.clone())).await?;
+        if let (Some(sabotage), Applied::Done(n)) = (world.plan.sabotage, &mut applied) {
+            sabotage.known(&change, n);
+        }
+        Ok(applied)
     }
 
     async fn get(&self, tenant: &Tenant, id: NotificationId) -> Result<Option<Notification>, Error> {
         self.machine.peril().await;
         self.reach("get").await?;
-        Ok(self.machine.world.store.read(tenant, id))
+        let (world, read) = (&self.machine.world, self.machine.world.store.read(tenant, id));
+        if world.plan.sabotage == Some(Sabotage::ReadsCancel) && read.is_some() {
+            let now = world.now();
+            self.update(id, Change::Cancel { now, ttl: now.plus(world.plan.policy.retention) })();
+        }
+        Ok(read)
     }
 
     async fn list(&self, tenant: &Tenant, user: &UserId, limit: u32, after: Option<Position>) -> Result<Page, Error> {
+        self.machine.peril().await;
         self.reach("list").await?;
         self.machine.world.store.list(tenant, user, limit, after).await
     }
 
     async fn due(&self, shard: DueShard, limit: u32, after: Option<Due>) -> Result<Vec<Due>, Error> {
+        self.machine.peril().await;
         self.reach("due").await?;
         let world = &self.machine.world;
         let mut answers = self.due_before.lock().unwrap_or_else(PoisonError::into_inner);
@@ -174,6 +189,7 @@ impl Store for RemoteStore {
     }
 
     async fn check(&self) -> Result<(), Error> {
+        self.machine.peril().await;
         self.reach("check").await
     }
 }

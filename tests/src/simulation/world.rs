@@ -114,7 +114,10 @@ impl World {
                 due: after.due_at.map(|due| format!("{:+.3}s#{}", self.relative(due.at), due.redriven)),
             },
         );
-        self.seen().wrote(who, action, after.id);
+        self.seen().wrote(who, action, after);
+        if action == "retry" && after.attempt_limit != after.attempt + self.plan.policy.retry.max_attempts {
+            self.broken(who, "retry: not the budget that a manual retry opens".to_owned());
+        }
         for rule in oracle::write::faults(action, before.as_ref(), after) {
             self.broken(who, rule);
         }

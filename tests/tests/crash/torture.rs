@@ -53,9 +53,11 @@ async fn sigkill_at_any_moment_loses_nothing_that_was_accepted() {
     let mut total = Figures::default();
     for round in 0..kills.div_ceil(KILLS_OF_A_ROUND) {
         let kills_now = KILLS_OF_A_ROUND.min(kills - round * KILLS_OF_A_ROUND);
+        // First, so that it is known whatever ends the round.
+        println!("seed {}: {kills_now} kills", first + round);
         let (figures, faults) = torture(first + round, kills_now).await;
         total = total.plus(figures);
-        println!("seed {}: {kills_now} kills: {figures}", first + round);
+        println!("seed {}: {figures}", first + round);
         assert!(faults.is_empty(), "seed {}:\n{}", first + round, faults.join("\n"));
         assert!(figures.sent > 0 && figures.unanswered > 0, "nothing was at stake");
     }

@@ -56,6 +56,8 @@ async fn all_that_is_scheduled_for_one_instant_is_sent_once_each_and_not_before(
     let ids: Vec<String> = stream::iter(0..many).map(create).buffer_unordered(CLIENTS).collect().await;
 
     let at = Timestamp::parse(&at).unwrap();
+    let newest = server.notification(ids.last().unwrap()).await;
+    assert!(instant(&newest, "createdAt") < at, "the machine is too slow for this rate of creates: {newest}");
     let mut last = at;
     let until = Instant::now() + AHEAD + (PER_CREATE + PATIENCE_PER_ONE) * many;
     // One is looked at until it is sent, and then the next: most are by then.

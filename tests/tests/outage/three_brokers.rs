@@ -5,16 +5,19 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::metadata::MetadataPartition;
+use rdkafka::error::KafkaResult;
+use rdkafka::metadata::{Metadata, MetadataPartition};
 use tests::apart::Apart;
 use tests::outage::ledger::Ledger;
 use tests::outage::load::{Answer, Load};
 use tests::receiver::Receiver;
 use tests::server_process::ServerProcess;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 use super::world::{PATIENCE, SECRET};
@@ -27,7 +30,7 @@ struct Cluster {
     folder: PathBuf,
     topic: String,
     /// Only asked for metadata.
-    client: BaseConsumer,
+    client: Arc<BaseConsumer>,
 }
 
 impl Cluster {
@@ -41,7 +44,13 @@ impl Cluster {
             .set("reconnect.backoff.max.ms", "300")
             .create()
             .expect("a client");
-        Self { folder, topic: apart.setting("KAFKA_TOPIC").to_owned(), client }
+        Self { folder, topic: apart.setting("KAFKA_TOPIC").to_owned(), client: Arc::new(client) }
+    }
+
+    /// In a thread of its own: it blocks, and the load must go on meanwhile.
+    async fn metadata(&self) -> KafkaResult<Metadata> {
+        let (client, topic) = (Arc::clone(&self.client), self.topic.clone());
+        spawn_blocking(move || client.fetch_metadata(Some(&topic), Duration::from_secs(2))).await.expect("it does not panic")
     }
 
     fn kill(&self, broker: i32) {
@@ -61,8 +70,7 @@ impl Cluster {
     async fn wait_for_partitions(&self, wanted: impl Fn(&MetadataPartition) -> bool) {
         let until = Instant::now() + PATIENCE;
         loop {
-            let metadata = self.client.fetch_metadata(Some(&self.topic), Duration::from_secs(2));
-            if let Ok(metadata) = metadata
+            if let Ok(metadata) = self.metadata().await
                 && let [topic] = metadata.topics()
                 && !topic.partitions().is_empty()
                 && topic.partitions().iter().all(&wanted)
@@ -78,8 +86,8 @@ impl Cluster {
         self.wait_for_partitions(|partition| partition.leader() > 0 && partition.isr().len() == 3).await;
     }
 
-    fn leader(&self) -> i32 {
-        let metadata = self.client.fetch_metadata(Some(&self.topic), Duration::from_secs(5)).expect("metadata");
+    async fn leader(&self) -> i32 {
+        let metadata = self.metadata().await.expect("metadata");
         metadata.topics()[0].partitions()[0].leader()
     }
 }
@@ -123,7 +131,8 @@ async fn the_leader_and_then_two_of_three_brokers_are_killed_under_load() {
     };
     are_created(202, 100, begin).await;
 
-    let (killed, leader) = (Instant::now(), cluster.leader());
+    let leader = cluster.leader().await;
+    let killed = Instant::now();
     cluster.kill(leader);
     cluster.wait_for_partitions(|partition| partition.leader() > 0 && partition.leader() != leader).await;
     let elected = killed.elapsed();

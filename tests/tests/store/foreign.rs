@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use shared::domain::{Notification, NotificationId};
+use shared::domain::{Action, Notification, NotificationId, Status};
 use shared::store::contract::{sample, transitions};
 use shared::store::dynamodb::DynamoDb;
 use shared::store::{Applied, Created, Error, Store};
@@ -66,6 +66,21 @@ async fn a_damaged_item_is_reported_by_its_attribute_and_without_its_value() {
         assert!(matches!(&failed, Error::Unreadable { what } if what == attribute), "{attribute}: {failed}");
         assert!(!format!("{failed:?}{failed}").contains("CANARY"), "{attribute}");
     }
+}
+
+/// The condition holds between two texts as between two numbers, and then there is nothing to add to.
+#[tokio::test]
+async fn an_item_that_takes_no_write_is_damaged_and_the_store_is_not_away() {
+    let store = TestStore::start().await;
+    let db = &store.db;
+    let claim = transitions::cases().into_iter().find(|case| case.change.action() == Action::Claim).unwrap();
+    let n = sample::stored(db, claim.item(Status::Pending)).await;
+    overwrite(db, &n, "attempt", AttributeValue::S("0".to_owned())).await;
+    overwrite(db, &n, "attemptLimit", AttributeValue::S("3".to_owned())).await;
+    let before = item(db, n.id).await;
+    let failed = db.apply(n.id, &claim.change).await.unwrap_err();
+    assert!(matches!(failed, Error::Unreadable { .. }), "{failed}");
+    assert_eq!(item(db, n.id).await, before);
 }
 
 #[tokio::test]

@@ -233,15 +233,17 @@ pub async fn each_action_is_allowed_exactly_where_the_table_says(store: &dyn Sto
     }
 }
 
-/// Each change, made twice with the same tokens, is made once, and both are told that it was.
+/// Each change, made twice with the same tokens, is made once, and both are told that it was. A re-arm has no token:
+/// the second may be another worker's that has chosen the same instant, and two must not both believe that they won.
 pub async fn each_change_knows_that_it_was_made_before(store: &dyn Store) {
     for case in cases() {
         for status in case.change.action().from() {
             let name = format!("{} from {status:?}", case.name);
             let before = sample::stored(store, case.item(*status)).await;
             let first = sample::done(store.apply(before.id, &case.change).await);
-            let again = sample::done(store.apply(before.id, &case.change).await);
-            assert_eq!(first, again, "{name}");
+            let again = store.apply(before.id, &case.change).await.expect("answered");
+            let (known, first) = (case.change.action() != Action::Rearm, Box::new(first));
+            assert_eq!(again, if known { Applied::Done(first) } else { Applied::Refused(first) }, "{name}");
         }
     }
 }

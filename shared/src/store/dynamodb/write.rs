@@ -1,6 +1,7 @@
 //! The conditional writes: one call each. The SDK may deliver a call twice; the second then fails its own
 //! condition, and the item that comes back tells whether the first was ours.
 
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
@@ -57,7 +58,11 @@ impl DynamoDb {
             Err(failed) => failed,
         };
         let Some(UpdateItemError::ConditionalCheckFailedException(condition)) = failed.as_service_error() else {
-            return Err(self.failure(&failed));
+            // All that our updates ask for fits every item of ours: one that does not take it is damaged, and the
+            // store is well.
+            let damaged = failed.as_service_error().and_then(ProvideErrorMetadata::code) == Some("ValidationException");
+            let what = || "it does not take the write (ValidationException)".to_owned();
+            return Err(if damaged { Error::Unreadable { what: what() } } else { self.failure(&failed) });
         };
         let Some(found) = condition.item() else { return Ok(Applied::Missing) };
         Ok(match item::read(found)? {

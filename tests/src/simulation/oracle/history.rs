@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use shared::domain::{Attempt, ErrorCode, Notification, NotificationId, Outcome, Status};
+use shared::metrics::prometheus;
 use shared::service::OnUnknown;
 
+use crate::exposition::Exposition;
 use crate::simulation::plan::Weather;
 use crate::simulation::story::{Who, short};
 use crate::simulation::world::World;
@@ -21,6 +23,7 @@ pub fn judge(world: &World) {
         must(n.status.is_final(), "is not final");
         took(world, n, &mut must);
         told(world, n, &mut must);
+        caused(world, n, &mut must);
         if world.plan.is_calm() {
             must(n.attempts.iter().all(|a| a.code != Some(ErrorCode::LeaseLost)), "lost an attempt, and no worker was lost");
         }
@@ -29,6 +32,7 @@ pub fn judge(world: &World) {
     // Who drains leaves what it didn't begin to redrive.
     if world.plan.is_calm() && world.plan.rates.stop == 0 {
         faults.extend(calm(world, &items));
+        faults.extend(counted(world));
     }
     for fault in faults {
         world.broken(Who::World, fault);
@@ -50,8 +54,7 @@ fn took(world: &World, n: &Notification, must: &mut impl FnMut(bool, &str)) {
         let known = matches!(outcome(*number), Some(Outcome::Accepted | Outcome::Unknown));
         must(known, "is with the provider, and its record says that it is not");
     }
-    let once = world.plan.policy.on_unknown == OnUnknown::Fail && !world.plan.drops_repeats;
-    if once && world.plan.weather != Weather::Skewed && !seen.retries.contains_key(&n.id) {
+    if sends_once(world) && world.plan.weather != Weather::Skewed && !seen.retries.contains_key(&n.id) {
         must(sorted.len() <= 1, "went out twice though ON_UNKNOWN=fail");
     }
     let accepted = n.attempts.iter().filter(|a| a.outcome == Outcome::Accepted);
@@ -64,6 +67,25 @@ fn took(world: &World, n: &Notification, must: &mut impl FnMut(bool, &str)) {
     if n.error_code == Some(ErrorCode::AttemptsExhausted) {
         must(n.attempt == n.attempt_limit, "is given up with attempts left");
     }
+}
+
+/// No attempt follows one whose end is unknown.
+fn sends_once(world: &World) -> bool {
+    world.plan.policy.on_unknown == OnUnknown::Fail && !world.plan.drops_repeats
+}
+
+/// Nothing ends otherwise than as sent without somebody's or something's doing.
+fn caused(world: &World, n: &Notification, must: &mut impl FnMut(bool, &str)) {
+    let seen = world.seen();
+    must(n.status != Status::Cancelled || seen.cancels.contains(&n.id), "was cancelled by nobody");
+    must(n.status != Status::Expired || n.expires_at.is_some(), "expired, and nothing said when");
+    let last = n.attempts.last().map(|a| a.outcome);
+    let because =
+        last == Some(Outcome::Refused) || n.attempt == n.attempt_limit || last == Some(Outcome::Unknown) && sends_once(world);
+    must(n.status != Status::Failed || because, "failed, and might have been tried again");
+    let mut reopened = seen.reopened.iter().filter(|(id, _)| *id == n.id);
+    let ended = matches!(n.status, Status::Cancelled | Status::Expired);
+    must(reopened.all(|(_, attempt)| ended || n.attempt > *attempt), "was to be tried again, and was not");
 }
 
 /// What clients were told, against what came of it.
@@ -111,4 +133,28 @@ fn calm(world: &World, items: &BTreeMap<NotificationId, Notification>) -> Vec<St
         }
     }
     faults
+}
+
+/// What the processes have counted, against what was written. (What a process counted that is gone, is gone.)
+fn counted(world: &World) -> Vec<String> {
+    let shown = world.hosts().values().map(|host| prometheus::text(&host.create.worker.metrics)).collect::<Vec<_>>();
+    let shown: Vec<Exposition> = shown.iter().map(|text| Exposition::parse(text)).collect();
+    let seen = world.seen();
+    let led = |to: Status| seen.writes.iter().filter(|((_, status), _)| *status == to).map(|(_, count)| *count).sum::<u64>();
+    let write = |action, status| seen.writes.get(&(action, status)).copied().unwrap_or(0);
+    [
+        ("accepted_total", write("create", Status::Pending)),
+        ("reopened_total", write("retry", Status::Pending)),
+        ("retried_total", write("finish", Status::Retrying)),
+        ("sent_total", led(Status::Sent)),
+        ("failed_total", led(Status::Failed)),
+        ("cancelled_total", led(Status::Cancelled)),
+        ("expired_total", led(Status::Expired)),
+    ]
+    .into_iter()
+    .filter_map(|(name, written)| {
+        let counted = shown.iter().map(|one| one.sum(name)).sum::<f64>();
+        (counted.to_string() != written.to_string()).then(|| format!("{name} is {counted}, and {written} were written"))
+    })
+    .collect()
 }
