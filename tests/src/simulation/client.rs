@@ -51,7 +51,13 @@ impl Client {
                 (Some(id), 2 | 3) => self.retry(id).await,
                 (Some(id), 4) if world.dice.one_in(2) => self.read(id).await,
                 (Some(_), 4) => self.list().await,
-                _ => self.create().await,
+                _ => {
+                    self.create().await;
+                    // One after the other: their order is to be kept.
+                    while world.dice.one_in(3) {
+                        self.create().await;
+                    }
+                }
             }
         }
     }
