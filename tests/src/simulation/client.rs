@@ -157,7 +157,10 @@ impl Client {
         match self.call("retry", Some(id), work).await {
             Some(Ok(Retrial::Accepted(n))) => {
                 self.answered(Some(id), "202", Some(n.status));
-                self.world.seen().reopened.push((id, n.attempt));
+                // Asked again by the SDK, it may find that an attempt was made meanwhile.
+                if n.status == Status::Pending {
+                    self.world.seen().reopened.push((id, n.attempt));
+                }
             }
             Some(Ok(Retrial::Attempted(n))) => {
                 self.answered(Some(id), "200", Some(n.status));
