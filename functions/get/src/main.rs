@@ -4,12 +4,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
+use axum::middleware;
 use get::AppState;
 use lambda_http::{Request, run_concurrent, service_fn};
 use shared::clock::SystemClock;
 use shared::config::{GetSettings, SystemEnvironment};
 use shared::http::front;
-use shared::http::gateway::Gateway;
+use shared::http::gateway::{self, Gateway};
 use shared::random::SystemRandom;
 use shared::service::get::Get;
 use shared::store::dynamodb::DynamoDb;
@@ -23,9 +24,10 @@ async fn main() -> anyhow::Result<ExitCode> {
     };
     telemetry::init(&settings.log)?;
     let store = Arc::new(DynamoDb::connect(&settings.store.table_name, settings.store.timeout).await?);
-    let gateway = Gateway { tenant_claim: settings.tenant_claim };
+    let access = Gateway { tenant_claim: settings.tenant_claim };
     let reads = AppState::new(Get { store, clock: Arc::new(SystemClock) });
-    let app = front::complete(get::router(reads), Arc::new(SystemRandom), Arc::new(gateway));
+    let app = front::complete(get::router(reads), Arc::new(SystemRandom), Arc::new(access))
+        .layer(middleware::from_fn(gateway::preflight));
     run_concurrent(service_fn(move |request: Request| front::call(app.clone(), request)))
         .await
         .map_err(anyhow::Error::from_boxed)

@@ -1,7 +1,11 @@
 //! Who asks, on Lambda: what the authorizer of the HTTP API has found out. The functions believe it, for
-//! nobody else can call them; a path without an authorizer is anybody's.
+//! nobody else can call them; a path without an authorizer is anybody's. And whether a page may ask: [`preflight`].
 
 use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
+use http::{Method, StatusCode};
 use lambda_http::request::RequestContext;
 
 use super::Problem;
@@ -32,10 +36,25 @@ impl Access for Gateway {
     }
 }
 
+/// The layer that answers what a browser asks before a page's request (the Fetch standard's CORS-preflight). It comes
+/// without credentials, on a route without an authorizer, and so before anybody is asked who they are. What the page may
+/// do is in the headers that the API adds by its CORS configuration, or does not; a status of the 200s is ours to give.
+pub async fn preflight(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let asks = request.method() == Method::OPTIONS
+        && headers.contains_key(ORIGIN)
+        && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    if asks { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use axum::body::Body;
+    use axum::{Router, middleware};
     use serde_json::{Value, json};
+    use tower::ServiceExt;
 
     use super::*;
 
@@ -94,5 +113,27 @@ mod tests {
         }
         assert_eq!(caller(Some(claim), &iam()), refused);
         assert_eq!(caller(Some(claim), &Value::Null), refused);
+    }
+
+    #[tokio::test]
+    async fn a_preflight_is_answered_before_anybody_is_asked_who_they_are() {
+        // Nobody comes in: there is no token with the claim.
+        let gateway = Gateway { tenant_claim: Some("tenant".to_owned()) };
+        let app = crate::http::front::complete(Router::new(), Arc::new(crate::random::SystemRandom), Arc::new(gateway))
+            .layer(middleware::from_fn(preflight));
+        let asked = [("origin", "https://app.example"), ("access-control-request-method", "POST")];
+        for (method, headers, wanted) in [
+            ("OPTIONS", &asked[..], 204),
+            ("OPTIONS", &asked[..1], 403),
+            ("OPTIONS", &asked[1..], 403),
+            ("POST", &asked[..], 403),
+        ] {
+            let mut request = http::Request::builder().method(method).uri("/api/notifications");
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            assert_eq!(response.status(), wanted, "{method} {headers:?}");
+        }
     }
 }
