@@ -73,9 +73,25 @@ def source():
 
 def of_samconfig(stage):
     """The parameters that samconfig.toml gives a stage; `default` is dev."""
-    config = tomllib.loads((ROOT / "samconfig.toml").read_text())
-    given = config["default" if stage == "dev" else stage]["deploy"]["parameters"]["parameter_overrides"]
+    given = samconfig()["default" if stage == "dev" else stage]["global"]["parameters"]["parameter_overrides"]
     return dict(one.split("=", 1) for one in given)
+
+
+def samconfig():
+    return tomllib.loads((ROOT / "samconfig.toml").read_text())
+
+
+def misplaced(config):
+    """What one of sam's commands would read and another one would not: `sam build` has to build for the Architecture
+    that `sam deploy` says; and the workflow's one build for that of all stages."""
+    findings, architectures = [], set()
+    for stage, commands in config.items():
+        if stage == "version":
+            continue
+        findings += [f"samconfig: {stage}.{command} has parameter_overrides of its own" for command in commands if command != "global" and "parameter_overrides" in commands[command]["parameters"]]
+        given = dict(one.split("=", 1) for one in commands["global"]["parameters"].get("parameter_overrides", []))
+        architectures.add(given.get("Architecture", "as by default"))
+    return findings + ([f"samconfig: its stages are built for {sorted(architectures)}, and the workflow builds once"] if len(architectures) > 1 else [])
 
 
 def sets():

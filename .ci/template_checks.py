@@ -309,6 +309,12 @@ def main(stack, work, wanted):
     for name in FUNCTIONS:  # nobody calls them here
         stack.s3.put_object(Bucket=ministack.BUCKET, Key=f"{name}.zip", Body=EMPTY_ZIP)
     code, text = Code(stack, work), sam_template.source()
+    if re.search(wanted, "set: samconfig.toml"):
+        of_one, of_two = sam_template.samconfig(), sam_template.samconfig()
+        tell("set: samconfig.toml", sam_template.misplaced(of_one))
+        of_one["prod"]["deploy"]["parameters"]["parameter_overrides"] = ["Architecture=x86_64"]
+        of_two["prod"]["global"]["parameters"]["parameter_overrides"].append("Architecture=x86_64")
+        tell("fault: an Architecture that only one command or stage knows", [] if all(map(sam_template.misplaced, (of_one, of_two))) else ["it is not seen"])
     for name, parameters in sam_template.sets():
         if re.search(wanted, f"set: {name}"):
             tell(f"set: {name}", findings_of(stack, code, text, parameters))
