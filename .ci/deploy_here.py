@@ -24,6 +24,7 @@ from base64 import b64decode, b64encode
 
 import ministack
 import sam_template
+import template_rights
 from confluent_kafka.admin import AdminClient, NewTopic
 from sam_template import FUNCTIONS, REGION, ROOT
 
@@ -148,9 +149,10 @@ def allowed(stack, made):
     for name in FUNCTIONS:
         policy = stack.client("iam").get_role_policy(RoleName=made[f"{name.capitalize()}Role"], PolicyName=name)["PolicyDocument"]
         rights[name] = {
-            (action, target(action, statement["Resource"]))
+            (action, target(action, resource))
             for statement in policy["Statement"]
             for action in statement["Action"]
+            for resource in template_rights.listed(statement["Resource"])
             if not action.startswith("logs:")
         }
     return rights

@@ -16,7 +16,7 @@ import urllib.request
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from sam_template import REGION, ROOT
+from sam_template import REGION, ROOT, resolved, with_defaults
 
 BUCKET = "code"
 KEYS = {"aws_access_key_id": "test1", "aws_secret_access_key": "test1", "region_name": REGION}
@@ -73,7 +73,7 @@ class MiniStack:
 
     def deploy(self, stack, template, parameters):
         """The resources of the new stack, by their logical ids; ValueError where the template is refused or fails."""
-        template = without_metric_math(template)
+        template = with_plain_conditions(without_metric_math(template), parameters)
         # As `sam deploy` does it: a template of this size has to lie in S3.
         self.s3.put_object(Bucket=BUCKET, Key=f"{stack}.json", Body=json.dumps(template).encode())
         given = [{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items() if name in template["Parameters"]]
@@ -88,7 +88,12 @@ class MiniStack:
             failed = [f"{e['LogicalResourceId']}: {e.get('ResourceStatusReason')}" for e in events if "FAILED" in e["ResourceStatus"]]
             raise ValueError("; ".join(failed) or status)
         resources = self.cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
-        return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in resources}
+        made = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in resources}
+        # By CloudFormation it keeps this under names that it does not look for when a browser asks.
+        cors = resolved(template["Resources"]["Api"]["Properties"], template, with_defaults(template, parameters)).get("CorsConfiguration")
+        if cors:
+            self.client("apigatewayv2").update_api(ApiId=made["Api"], CorsConfiguration=cors)
+        return made
 
     def settled(self, stack):
         status = self.cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]
@@ -106,6 +111,17 @@ def without_metric_math(template):
         if not (one["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in one["Properties"])
     }
     return {**template, "Resources": kept}
+
+
+def with_plain_conditions(template, parameters):
+    """MiniStack takes no list apart in a condition: what such a one comes to is told instead."""
+    given = with_defaults(template, parameters)
+    plain = {
+        name: {"Fn::Equals": [str(resolved(one, template, given)), "True"]}
+        for name, one in template["Conditions"].items()
+        if "Fn::Split" in json.dumps(one)
+    }
+    return {**template, "Conditions": {**template["Conditions"], **plain}}
 
 
 @contextlib.contextmanager

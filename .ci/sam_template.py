@@ -6,6 +6,7 @@ Used by .ci/template and .ci/deploy-here.
 import logging
 import os
 import pathlib
+import re
 import tomllib
 
 from samtranslator.translator.transform import transform
@@ -20,16 +21,20 @@ logging.getLogger("samtranslator").setLevel(logging.CRITICAL)  # what matters is
 # What an operator has to bring. None of it exists; all of it has the right form.
 ARN = f"arn:aws:{{}}:{REGION}:000000000000:"
 SECRET = ARN.format("secretsmanager") + "secret:webhook-AbCdEf"
+PROVIDER_SECRET = ARN.format("secretsmanager") + "secret:mail-AbCdEf"
 VPC = {"SubnetIds": "subnet-0a1b2c3d,subnet-4e5f6a7b", "SecurityGroupIds": "sg-0a1b2c3d"}
+# As large as it may be.
+WIDE_VPC = {"SubnetIds": "subnet-0a1b2c3d,subnet-1a1b2c3d,subnet-2a1b2c3d,subnet-3a1b2c3d", "SecurityGroupIds": "sg-0a1b2c3d,sg-1a1b2c3d,sg-2a1b2c3d"}
 KAFKA_SECRET = ARN.format("secretsmanager") + "secret:AmazonMSK_notifications-AbCdEf"
 CA_SECRET = ARN.format("secretsmanager") + "secret:kafka-ca-AbCdEf"
 KEY = {"SecretsKeyArn": ARN.format("kms") + "key/0a1b2c3d-4e5f-6a7b-8c9d-0e1f2a3b4c5d"}
 BROKERS = {"KafkaBootstrapServers": "b-1.kafka.example:9092,b-2.kafka.example:9092"}
-CLUSTER = ARN.format("kafka") + "cluster/notifications/0a1b2c3d-4e5f-6a7b-8c9d-0e1f2a3b4c5d-1"
+# Neither our region nor our account: what it has is named after it, not after us.
+CLUSTER = "arn:aws:kafka:eu-west-1:111111111111:cluster/notifications/0a1b2c3d-4e5f-6a7b-8c9d-0e1f2a3b4c5d-1"
 WEBHOOK = {"EmailProvider": "webhook+https://mail.example/send", "WebhookSecretArn": SECRET}
 BROUGHT = {
     "dev": {"Authorizer": "none", "AllowAnonymous": "true"},
-    "staging": {**WEBHOOK, "PushProvider": "dev:", "CorsOrigins": "https://a.example,https://b.example", "TableStream": "KEYS_ONLY"},
+    "staging": {**WEBHOOK, "PushProvider": "dev:", "SmsProviderSecretArn": PROVIDER_SECRET, "CorsOrigins": "https://a.example,https://b.example", "TableStream": "KEYS_ONLY"},
     "prod": {
         **WEBHOOK,
         "SmsProvider": "webhook+https://sms.example/send",
@@ -39,18 +44,17 @@ BROUGHT = {
         "JwtTenantClaim": "https://login.example/tenant",
         "AlarmEmail": "on-call@example.com",
         "CreateConcurrency": "50",
-        "ProvisionedPollers": "2",
     },
 }
 KAFKA = {
     "none": {},
-    "msk": {"Kafka": "msk", "MskClusterArn": CLUSTER, **BROKERS, **VPC},
+    "msk": {"Kafka": "msk", "MskClusterArn": CLUSTER, "ProvisionedPollers": "2", **BROKERS, **VPC},
     "self-managed": {"Kafka": "self-managed", "KafkaSecretArn": KAFKA_SECRET, **BROKERS},
 }
 # Beside each stage with each of these.
 MORE_KAFKA = {
     "dev, Kafka in plaintext": {"Kafka": "self-managed", "KafkaProtocol": "plaintext", **BROKERS, **VPC},
-    "staging, Kafka with a CA of its own": {**KAFKA["self-managed"], "KafkaCaSecretArn": CA_SECRET, **VPC, **KEY},
+    "staging, Kafka with a CA of its own": {**KAFKA["self-managed"], "KafkaCaSecretArn": CA_SECRET, **WIDE_VPC, **KEY},
     "staging, Kafka msk with a user": {**KAFKA["msk"], "KafkaSecretArn": KAFKA_SECRET, **KEY},
 }
 # What is empty in a set, for the linter: it also looks at the branches that the set does not take.
@@ -62,6 +66,9 @@ EXAMPLES = {
     "MskClusterArn": CLUSTER,
     "KafkaSecretArn": KAFKA_SECRET,
     "KafkaCaSecretArn": CA_SECRET,
+    "EmailProviderSecretArn": PROVIDER_SECRET,
+    "SmsProviderSecretArn": PROVIDER_SECRET,
+    "PushProviderSecretArn": PROVIDER_SECRET,
     "JwtIssuer": "https://login.example/",
     "JwtTenantClaim": "tenant",
 }
@@ -114,3 +121,49 @@ def transformed(text, parameters, code=None):
     for name in FUNCTIONS:
         template["Resources"][f"{name.capitalize()}Function"]["Properties"]["CodeUri"] = (code or "s3://code/{}.zip").format(name)
     return transform(template, {"AWS::Region": REGION, **parameters}, NoManagedPolicies())
+
+
+def with_defaults(template, parameters):
+    """Every parameter, as text."""
+    return {name: str(parameters.get(name, one.get("Default", ""))) for name, one in template["Parameters"].items()}
+
+
+def resolved(value, template, given):
+    """What CloudFormation makes of the intrinsic functions over parameters in a part of the template; a property without
+    a value is gone."""
+    nothing = object()
+
+    def of(value):
+        if isinstance(value, list):
+            return [one for one in map(of, value) if one is not nothing]
+        if not isinstance(value, dict):
+            return value
+        if len(value) != 1:
+            return {name: one for name, one in ((name, of(one)) for name, one in value.items()) if one is not nothing}
+        ((name, told),) = value.items()
+        match name:
+            case "Ref":
+                return nothing if told == "AWS::NoValue" else given.get(told, told)
+            case "Fn::If":
+                return of(told[1] if of(template["Conditions"][told[0]]) else told[2])
+            case "Condition":
+                return of(template["Conditions"][told])
+            case "Fn::Equals":
+                first, second = map(of, told)
+                return str(first) == str(second)
+            case "Fn::Not":
+                return not of(told[0])
+            case "Fn::And":
+                return all(map(of, told))
+            case "Fn::Or":
+                return any(map(of, told))
+            case "Fn::Split":
+                return of(told[1]).split(told[0])
+            case "Fn::Select":
+                return of(told[1])[int(told[0])]
+            case "Fn::Sub":
+                text, names = told if isinstance(told, list) else (told, {})
+                return re.sub(r"\$\{([\w:]+)\}", lambda name: of(names[name[1]]) if name[1] in names else given.get(name[1], name[1]), text)
+        return {name: of(told)}
+
+    return of(value)

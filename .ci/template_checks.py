@@ -19,8 +19,10 @@ import botocore
 import cfnlint.api
 import ministack
 import sam_template
+import template_rights
+import template_watching
 from cfnlint.config import ManualArgs
-from sam_template import CA_SECRET, FUNCTIONS, KAFKA_SECRET, REGION, ROOT, SECRET
+from sam_template import CA_SECRET, FUNCTIONS, KAFKA_SECRET, PROVIDER_SECRET, REGION, ROOT, SECRET
 from template_faults import FAULTS, REFUSALS
 
 BINARIES = pathlib.Path(sys.argv[1])
@@ -50,6 +52,7 @@ class Code:
     def __init__(self, stack, work):
         self.work = work
         self.settings = settings_of_the_manual()
+        self.kept_secret = {name.removesuffix("_ARN") for name in self.settings if name.endswith("_ARN")}
         self.metrics = metrics_of_the_manual()
         self.router = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["metadata"]["lambda"]["watch"]["router"]
         self.openapi = served_openapi(work)
@@ -61,7 +64,7 @@ class Code:
                 sys.exit(f"template: create-table failed: {(work / 'table.log').read_text()}")
         self.table = table(stack, "made-by-create-table")
         user, ca = {"username": "notifications", "password": "a-password"}, {"certificate": one_certificate()}
-        kept = {SECRET: SIGNING, KAFKA_SECRET: json.dumps(user), CA_SECRET: json.dumps(ca)}
+        kept = {SECRET: SIGNING, KAFKA_SECRET: json.dumps(user), CA_SECRET: json.dumps(ca), PROVIDER_SECRET: "webhook+https://mail.example/send?key=1"}
         secrets = stack.client("secretsmanager")
         self.secrets = {arn: secrets.create_secret(Name=arn.split(":")[-1], SecretString=text)["ARN"] for arn, text in kept.items()}
 
@@ -138,12 +141,19 @@ def compare_keeping(template):
     return [f"table: not so: {what}" for what, so in wanted.items() if not so]
 
 
-def compare_settings(stack, made, code):
+def environments_of(stack, made):
+    """Each function's variables, as deployed."""
+
+    def of(name):
+        return stack.client("lambda").get_function_configuration(FunctionName=made[f"{name.capitalize()}Function"])["Environment"]["Variables"]
+
+    return {name: of(name) for name in FUNCTIONS}
+
+
+def compare_settings(environments, stack, code):
     """Each variable is a setting that its function reads, and each function starts with what it is given."""
-    findings, environments = [], {}
+    findings = []
     for name in FUNCTIONS:
-        configured = stack.client("lambda").get_function_configuration(FunctionName=made[f"{name.capitalize()}Function"])
-        environments[name] = configured["Environment"]["Variables"]
         strange = sorted(variable for variable in environments[name] if name not in code.settings.get(variable, []))
         findings += [f"settings: {name} does not read {variable}" for variable in strange]
     with concurrent.futures.ThreadPoolExecutor() as pool:
@@ -179,14 +189,28 @@ def start(name, environment, stack, work):
         return f"settings: {name} does not start with what it is given: {said}"
 
 
-def compare_secrets(template):
-    """What a function may not have in its settings: the text of a secret, which whoever may read them could read."""
+def compare_secrets(template, code):
+    """What a function may not have in its settings: the text of a secret, which whoever may read them could read. A
+    provider's URL may be told in clear by its parameter, whose pattern keeps secrets out."""
     findings = []
     for name in FUNCTIONS:
         environment = template["Resources"][f"{name.capitalize()}Function"]["Properties"]["Environment"]["Variables"]
-        clear = [variable for variable, value in environment.items() if "{{resolve:" in json.dumps(value)]
-        findings += [f"secrets: {variable} of {name} holds one in clear" for variable in clear]
+        for variable, value in environment.items():
+            channel = variable.removesuffix("_PROVIDER").capitalize()
+            by_its_parameter = variable.endswith("_PROVIDER") and {"Ref": f"{channel}Provider"} in value.get("Fn::If", [])
+            if "{{resolve:" in json.dumps(value) or (variable in code.kept_secret and not by_its_parameter):
+                findings.append(f"secrets: {variable} of {name} holds one in clear")
     return findings
+
+
+def compare_event_source(template, given):
+    """All of the VPC reaches the event source of a self-managed Kafka; that of MSK takes its cluster's."""
+    if given["Kafka"] != "self-managed":
+        return []
+    source = sam_template.resolved(template["Resources"]["KafkaEvents"]["Properties"], template, given)
+    told = [one["URI"] for one in source["SourceAccessConfigurations"] if one["Type"].startswith("VPC_")]
+    wanted = [f"{kind}:{id}" for kind, ids in [("subnet", "SubnetIds"), ("security_group", "SecurityGroupIds")] for id in given[ids].split(",") if id]
+    return [] if told == wanted else [f"event source: it is told of {told}, not of {wanted}"]
 
 
 def compare_routes(stack, made, code, parameters):
@@ -202,7 +226,7 @@ def compare_routes(stack, made, code, parameters):
     findings = []
 
     described = {f"{method.upper()} {path}" for path, item in code.openapi["paths"].items() for method in item if method.upper() in METHODS}
-    routed = {key for key in routes if key != "$default" and not key.startswith("HEAD ")}
+    routed = {key for key in routes if key not in ("$default", template_watching.PREFLIGHT) and not key.startswith("HEAD ")}
     findings += [f"routes: {key} is in OpenAPI and is no route" for key in sorted(described - routed)]
     findings += [f"routes: {key} is a route and is not in OpenAPI" for key in sorted(routed - described)]
 
@@ -213,9 +237,12 @@ def compare_routes(stack, made, code, parameters):
             if ours != theirs:
                 findings.append(f"routes: {method} {path} is {ours}'s here and {theirs}'s in Cargo.toml")
 
+    # A browser's preflight bears no credentials, and $default would ask for them.
+    if (template_watching.PREFLIGHT in routes) != bool(parameters.get("CorsOrigins")):
+        findings.append(f"routes: {template_watching.PREFLIGHT} belongs to CorsOrigins, which is {parameters.get('CorsOrigins')!r}")
     wanted = {"iam": "AWS_IAM", "jwt": "JWT", "none": "NONE"}[parameters.get("Authorizer", "iam")]
     for key, (_, authorization) in sorted(routes.items()):
-        is_open = key.split(" ")[-1] in ("/health", "/health/ready", "/api/openapi.json")
+        is_open = key == template_watching.PREFLIGHT or key.split(" ")[-1] in ("/health", "/health/ready", "/api/openapi.json")
         if authorization != ("NONE" if is_open else wanted):
             findings.append(f"routes: {key} asks for {authorization}")
     return findings
@@ -282,13 +309,17 @@ def findings_of(stack, code, text, parameters, where="everywhere"):
         # MiniStack has no CodeDeploy, and gives its secrets ARNs of its own.
         at_once = {name: code.secrets.get(value, value) for name, value in parameters.items()}
         at_once["GradualDeployment"] = "false"
+        gradual = sam_template.transformed(text, {**at_once, "GradualDeployment": "true"})
         template = sam_template.transformed(text, at_once)
         made = stack.deploy("notifications", template, at_once)
     except Exception as error:  # whatever it is, the template was not taken
         return [f"deploy: {type(error).__name__}: {error}"]
-    findings = linted + compare_secrets(template) + compare_keeping(template) + compare_logs(template, code)
-    findings += compare_metrics(template, code)
-    findings += compare_table(stack, made, code, template) + compare_settings(stack, made, code) + compare_routes(stack, made, code, parameters)
+    given, environments = sam_template.with_defaults(template, at_once), environments_of(stack, made)
+    findings = linted + compare_secrets(template, code) + compare_keeping(template) + compare_logs(template, code)
+    findings += compare_metrics(template, code) + template_watching.alarms(template) + template_watching.gradual(gradual)
+    findings += template_watching.kept(template) + template_watching.api(template, code.openapi) + compare_event_source(template, given)
+    findings += template_rights.compare(stack, made, environments, given)
+    findings += compare_table(stack, made, code, template) + compare_settings(environments, stack, code) + compare_routes(stack, made, code, parameters)
     stack.delete("notifications")
     return findings
 
