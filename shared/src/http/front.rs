@@ -1,5 +1,5 @@
 //! What surrounds every handler: the request id, one log line for each request, problems written out,
-//! panics turned into a 500, the question who asks, and an answer for whatever nobody owns. [`complete`] puts it around a router,
+//! panics turned into a 500, the question who asks, an answer for whatever nobody owns, and a word to caches. [`complete`] puts it around a router,
 //! once, after the routers that run in this process were merged.
 
 use std::panic::AssertUnwindSafe;
@@ -11,6 +11,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
+use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::time::Instant;
 use tower::ServiceExt;
@@ -102,6 +103,8 @@ async fn around(State(random): State<Arc<dyn Random>>, mut request: Request, nex
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         response = problem.render(instance, id.as_str().to_owned());
     }
+    // What one caller may see is not for a cache on its way, whoever put it there.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Both kinds of ids are made of characters that a header takes.
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
         response.headers_mut().insert(HEADER, value);

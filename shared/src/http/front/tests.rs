@@ -1,7 +1,7 @@
 use axum::body::Body;
 use axum::routing::{get, post};
 use http::StatusCode;
-use http::header::{ALLOW, CONTENT_TYPE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -63,6 +63,18 @@ async fn every_answer_carries_the_callers_request_id_if_it_is_one() {
         assert_eq!(ask("GET", routes::NOTIFICATIONS, Some(id)).await.headers()["x-request-id"], FRESH, "{id}");
     }
     assert_eq!(ask("GET", "/nowhere", None).await.headers()["x-request-id"], FRESH);
+}
+
+#[tokio::test]
+async fn no_answer_may_be_kept_on_its_way() {
+    let paths = [routes::NOTIFICATIONS, "/api/notifications/x", "/nowhere", routes::HEALTH, "/dev/inbox"];
+    for (method, path) in
+        paths.map(|path| ("GET", path)).into_iter().chain([("POST", routes::NOTIFICATIONS), ("PUT", routes::CANCEL)])
+    {
+        let answer = ask(method, path, None).await;
+        let said: Vec<_> = answer.headers().get_all(CACHE_CONTROL).iter().collect();
+        assert_eq!(said, ["no-store"], "{method} {path}");
+    }
 }
 
 #[tokio::test]

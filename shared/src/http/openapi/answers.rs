@@ -32,6 +32,7 @@ pub(super) fn success(description: &str, schema_name: &str) -> ResponseBuilder {
         .description(description)
         .content("application/json", content.build())
         .header("x-request-id", request_id())
+        .header("Cache-Control", not_stored())
 }
 
 /// As [`success`], for an answer that says where the notification is, and what can be done with it next.
@@ -69,7 +70,8 @@ fn problem(kinds: &[Kind]) -> ResponseBuilder {
     let mut response = ResponseBuilder::new()
         .description(description.join(" "))
         .content(MEDIA_TYPE, content)
-        .header("x-request-id", request_id());
+        .header("x-request-id", request_id())
+        .header("Cache-Control", not_stored());
     if kinds.contains(&Kind::Overloaded) || kinds.contains(&Kind::StoreUnavailable) {
         let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
         let retry_after = HeaderBuilder::new().schema(Some(seconds)).description(Some("Seconds. It promises nothing.")).build();
@@ -90,6 +92,11 @@ fn problem(kinds: &[Kind]) -> ResponseBuilder {
 fn request_id() -> Header {
     let id = schema::string().min_length(Some(1)).max_length(Some(128)).pattern(Some("^[A-Za-z0-9._-]+$"));
     HeaderBuilder::new().schema(Some(id)).description(Some("Names the request in our logs.")).build()
+}
+
+fn not_stored() -> Header {
+    let always = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["no-store"]));
+    HeaderBuilder::new().schema(Some(always)).description(Some("No cache may keep the answer.")).build()
 }
 
 pub(super) fn replayed() -> Header {
