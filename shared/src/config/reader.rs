@@ -1,6 +1,7 @@
 //! Reads settings one by one and keeps every fault until the end, so that the operator mends them all at
 //! once. A method that answers [`Reported`] has put its fault on the list already.
 
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::Duration;
 
@@ -130,10 +131,7 @@ impl<'a> Reader<'a> {
                 Err(self.report_as(twin, problem, setting.rule.to_string()))
             }
             Ok(text) => Ok(text),
-            Err(error) => {
-                let problem = Problem::UnreadableFile { path, why: error.to_string() };
-                Err(self.report_as(twin, problem, A_FILE.to_owned()))
-            }
+            Err(error) => Err(self.report_as(twin, unreadable(path, &error), A_FILE.to_owned())),
         }
     }
 
@@ -150,6 +148,17 @@ impl<'a> Reader<'a> {
                 Err(self.report_as(twin, Problem::UnreadableSecret { arn, why }, AN_ARN.to_owned()))
             }
         }
+    }
+}
+
+/// What is no path may be the secret itself, set under the wrong name: it is not shown.
+pub(super) fn unreadable(path: String, error: &io::Error) -> Problem {
+    // These say that something is there.
+    let there = matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::IsADirectory | ErrorKind::InvalidData);
+    if there || Path::new(&path).is_absolute() {
+        Problem::UnreadableFile { path, why: error.to_string() }
+    } else {
+        Problem::NotAllowedSecret
     }
 }
 

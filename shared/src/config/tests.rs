@@ -212,6 +212,10 @@ fn nothing_secret_is_in_a_fault_or_a_debug_print() {
         Fixed::new([("EMAIL_PROVIDER", "canary-scheme://x"), ("WEBHOOK_SECRET", "whsec_canary")]),
         Fixed::new([("EMAIL_PROVIDER", url)]),
         Fixed::new([("EMAIL_PROVIDER", "webhook+https://mail.example/canary-path"), ("WEBHOOK_SECRET", SIGNED)]),
+        // The secret itself, where the path of its file should be.
+        Fixed::new([("EMAIL_PROVIDER", "dev:"), ("WEBHOOK_SECRET_FILE", "whsec_canary")]),
+        Fixed::new([("EMAIL_PROVIDER_FILE", url)]),
+        Fixed::new([("EMAIL_PROVIDER", "dev:"), ("KAFKA_BOOTSTRAP_SERVERS", "a:1"), ("KAFKA_SASL_PASSWORD_FILE", "canary/word")]),
     ] {
         let result = CreateSettings::read(&environment);
         let printed = format!("{result:?} {}", result.as_ref().map_or_else(ToString::to_string, |_| String::new()));
