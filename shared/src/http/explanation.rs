@@ -48,7 +48,8 @@ pub struct FactsView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub last_attempt: Option<LastAttemptView>,
-    /// How often redrive has looked after what is to come next; only while it is not final.
+    /// How often redrive has looked after what is to come next, looks at one that a worker held included; only while
+    /// it is not final.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, minimum = 0)]
     pub redriven: Option<u32>,
@@ -80,8 +81,8 @@ pub struct LastAttemptView {
 
 /// What comes next. `attempt`: one begins at that instant or soon after. `redrive`: one is due, a worker may
 /// begin it at any moment, and redrive looks after it then. `finish`: the one under way ends by then, unless its
-/// worker is lost. `take-over`, `give-up`: its worker is lost, and redrive has another made, or ends it as
-/// `Failed`. `expire`: redrive ends it as `Expired`.
+/// worker is lost or held up. `take-over`, `give-up`: its worker's lease ran out, and unless it still finishes,
+/// redrive has another made, or ends it as `Failed`, from then on. `expire`: redrive ends it as `Expired`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Next)]
 pub struct NextView {

@@ -25,7 +25,8 @@ pub struct Explanation {
     pub attempts_forgotten: u32,
     /// The last one that ended.
     pub last_attempt: Option<LastAttempt>,
-    /// How often redrive has brought on what is to come next; None once it is final.
+    /// How often redrive has looked after what is to come next, looks at one that a worker held included; None once
+    /// it is final.
     pub redriven: Option<u32>,
     /// None exactly for a final status.
     pub next: Option<Next>,
@@ -94,14 +95,15 @@ pub enum What {
     Attempt,
     /// An attempt is due: a worker may begin it at any moment, and redrive looks after it at that instant.
     Redrive,
-    /// The attempt under way ends, by that instant unless its worker is lost.
+    /// The attempt under way ends, by that instant unless its worker is lost or held up.
     Finish,
-    /// Its worker's lease ran out: at that instant redrive has the attempt recorded as unknown, and another is
-    /// made or it ends as `Failed`, as the settings say.
+    /// Its worker's lease ran out. It may still finish; if not, redrive has the attempt recorded as unknown, and another
+    /// is made or it ends as `Failed`, as the settings say: from that instant on, at the first look for which the lease
+    /// has been over for `CLOCK_SKEW`.
     TakeOver,
     /// As [`What::TakeOver`], but no attempt is left: it ends as `Failed`.
     GiveUp,
-    /// `expiresAt` has passed: redrive ends it as `Expired` at that instant.
+    /// `expiresAt` has passed: redrive ends it as `Expired` at that instant; what a worker held, as [`What::TakeOver`].
     Expire,
 }
 

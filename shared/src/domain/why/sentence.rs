@@ -1,7 +1,7 @@
 //! The explanation in one sentence: what happened, and what comes next.
 
 use super::{Cause, Explanation, Next, What};
-use crate::domain::ErrorCode;
+use crate::domain::{ErrorCode, Status};
 
 impl Explanation {
     /// One sentence for a person.
@@ -83,14 +83,24 @@ impl Explanation {
             What::Attempt => format!(", and attempt {number} begins at {at}"),
             What::Redrive => match self.redriven.unwrap_or(0) {
                 0 => format!(", and attempt {number} is due: a worker begins it, or redrive brings it on at {at}"),
-                1 => format!(", and attempt {number} is due: redrive has brought it on once, and does again at {at}"),
-                n => format!(", and attempt {number} is due: redrive has brought it on {n} times, and does again at {at}"),
+                1 => format!(", and attempt {number} is due: redrive has looked after it once, and does again at {at}"),
+                n => format!(", and attempt {number} is due: redrive has looked after it {n} times, and does again at {at}"),
             },
-            What::Finish => format!(", and holds it until {at} at the latest"),
+            What::Finish => format!(", and holds it until {at} unless it finishes before"),
+            // A worker that was only frozen finishes as long as nobody has taken over, and nobody does before clocks
+            // that differ leave no doubt that the lease is over: that is for the settings to say.
             What::TakeOver => format!(
-                ", and its lease ran out: redrive looks after it at {at}, and another attempt follows if a repeat is allowed"
+                ", and its lease ran out: unless it still finishes, redrive takes over from {at} on, and another attempt \
+                 follows if a repeat is allowed"
             ),
-            What::GiveUp => format!(", and its lease ran out: it was the last attempt, and redrive ends it as Failed at {at}"),
+            What::GiveUp => format!(
+                ", and its lease ran out: unless it still finishes, redrive ends it as Failed from {at} on, as it was the \
+                 last attempt"
+            ),
+            What::Expire if self.status == Status::Processing => format!(
+                ", and its lease ran out: unless it still finishes, redrive ends it as Expired from {at} on, as expiresAt \
+                 has passed"
+            ),
             What::Expire => format!(", and expiresAt has passed: redrive ends it as Expired at {at}"),
         }
     }

@@ -149,18 +149,18 @@ fn a_scheduled_one_waits_for_its_time_and_then_for_a_worker() {
 }
 
 #[test]
-fn one_that_nobody_takes_up_says_how_often_it_was_brought_on() {
+fn one_that_nobody_takes_up_says_how_often_it_was_looked_after() {
     tells(
         Notification { due_at: Some(DueAt { at: at(40), redriven: 1 }), ..created() },
         Cause::Created,
         Some((What::Redrive, 40)),
-        "It was accepted at 2030-01-01T08:00:00.000Z, and attempt 1 is due: redrive has brought it on once, and does again at 2030-01-01T08:00:40.000Z.",
+        "It was accepted at 2030-01-01T08:00:00.000Z, and attempt 1 is due: redrive has looked after it once, and does again at 2030-01-01T08:00:40.000Z.",
     );
     tells(
         Notification { due_at: Some(DueAt { at: at(300), redriven: 4 }), ..created() },
         Cause::Created,
         Some((What::Redrive, 300)),
-        "It was accepted at 2030-01-01T08:00:00.000Z, and attempt 1 is due: redrive has brought it on 4 times, and does again at 2030-01-01T08:05:00.000Z.",
+        "It was accepted at 2030-01-01T08:00:00.000Z, and attempt 1 is due: redrive has looked after it 4 times, and does again at 2030-01-01T08:05:00.000Z.",
     );
 }
 
@@ -175,18 +175,18 @@ fn one_that_a_client_put_back_says_so() {
 }
 
 #[test]
-fn an_attempt_under_way_ends_with_its_lease_at_the_latest() {
+fn an_attempt_under_way_is_held_until_its_lease_ends() {
     tells(
         processing([]),
         Cause::AttemptBegun,
         Some((What::Finish, 70)),
-        "A worker began attempt 1 at 2030-01-01T08:00:10.000Z, and holds it until 2030-01-01T08:01:10.000Z at the latest.",
+        "A worker began attempt 1 at 2030-01-01T08:00:10.000Z, and holds it until 2030-01-01T08:01:10.000Z unless it finishes before.",
     );
     tells(
         processing([LOST]),
         Cause::TakenOver,
         Some((What::Finish, 70)),
-        "A worker began attempt 2 at 2030-01-01T08:00:10.000Z in the place of a lost one, whose attempt may have gone out, and holds it until 2030-01-01T08:01:10.000Z at the latest.",
+        "A worker began attempt 2 at 2030-01-01T08:00:10.000Z in the place of a lost one, whose attempt may have gone out, and holds it until 2030-01-01T08:01:10.000Z unless it finishes before.",
     );
 }
 
@@ -196,7 +196,7 @@ fn a_retry_by_hand_after_a_lost_worker_takes_nobodys_place() {
         Notification { claim_token: Some(Token::from_uuid(uuid::Uuid::from_u128(77))), ..processing([LOST]) },
         Cause::AttemptBegun,
         Some((What::Finish, 70)),
-        "A worker began attempt 2 at 2030-01-01T08:00:10.000Z, and holds it until 2030-01-01T08:01:10.000Z at the latest.",
+        "A worker began attempt 2 at 2030-01-01T08:00:10.000Z, and holds it until 2030-01-01T08:01:10.000Z unless it finishes before.",
     );
 }
 
@@ -207,21 +207,21 @@ fn a_lease_that_ran_out_leads_to_a_take_over_or_to_the_end() {
         processing([]),
         Cause::AttemptBegun,
         Some((What::TakeOver, 80)),
-        "A worker began attempt 1 at 2030-01-01T08:00:10.000Z, and its lease ran out: redrive looks after it at 2030-01-01T08:01:20.000Z, and another attempt follows if a repeat is allowed.",
+        "A worker began attempt 1 at 2030-01-01T08:00:10.000Z, and its lease ran out: unless it still finishes, redrive takes over from 2030-01-01T08:01:20.000Z on, and another attempt follows if a repeat is allowed.",
     );
     told_at(
         at(71),
         Notification { expires_at: Some(at(71)), ..processing([BUSY, BUSY]) },
         Cause::AttemptBegun,
         Some((What::GiveUp, 80)),
-        "A worker began attempt 3 at 2030-01-01T08:00:10.000Z, and its lease ran out: it was the last attempt, and redrive ends it as Failed at 2030-01-01T08:01:20.000Z.",
+        "A worker began attempt 3 at 2030-01-01T08:00:10.000Z, and its lease ran out: unless it still finishes, redrive ends it as Failed from 2030-01-01T08:01:20.000Z on, as it was the last attempt.",
     );
     told_at(
         at(71),
         Notification { expires_at: Some(at(71)), ..processing([BUSY]) },
         Cause::AttemptBegun,
         Some((What::Expire, 80)),
-        "A worker began attempt 2 at 2030-01-01T08:00:10.000Z, and expiresAt has passed: redrive ends it as Expired at 2030-01-01T08:01:20.000Z.",
+        "A worker began attempt 2 at 2030-01-01T08:00:10.000Z, and its lease ran out: unless it still finishes, redrive ends it as Expired from 2030-01-01T08:01:20.000Z on, as expiresAt has passed.",
     );
 }
 
