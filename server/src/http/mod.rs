@@ -65,7 +65,7 @@ pub async fn serve(listener: TcpListener, app: Router, load: LoadSettings, stop:
                 Err(error) if is_the_clients(&error) => {}
                 Err(error) => {
                     if Instant::now() >= quiet_until {
-                        tracing::error!(%error, connections = places.taken(), "no connection can be taken now");
+                        tracing::warn!(%error, connections = places.taken(), "no connection can be taken now");
                         quiet_until = Instant::now() + QUIET;
                     }
                     places.make_room();

@@ -358,7 +358,7 @@ impl Worker {
                     pause = (pause * 2).min(Duration::from_secs(1));
                 }
                 Ok(Err(_)) | Err(_) => {
-                    tracing::error!(attempt.number = number, "the attempt could not be recorded: its lease will run out");
+                    tracing::warn!(attempt.number = number, "the attempt could not be recorded: its lease will run out");
                     return Delivery::Unfinished(held.notification);
                 }
             }

@@ -131,7 +131,7 @@ impl Process {
                     report.left += 1;
                 }
                 Ok(Err(error)) => {
-                    tracing::error!(%error, "not claimed: redrive will bring it");
+                    error.tell("not claimed: redrive will bring it");
                     report.failed += 1;
                 }
                 Err(_panic) => {

@@ -22,7 +22,7 @@ use crate::domain::step::Step;
 use crate::domain::{Change, Channel, DueAt, DueShard, Notification, NotificationId, Timestamp};
 use crate::events::outbox::Handed;
 use crate::events::{Event, Outbox};
-use crate::store::{Applied, Due};
+use crate::store::{self, Applied, Due};
 use crate::telemetry::trail;
 
 /// How many due ones of a shard are read at once, and how many of them are worked on side by side.
@@ -82,15 +82,15 @@ struct Armed {
 }
 
 /// One look at one shard, from its beginning to what is not due yet.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 struct Pass {
     report: Report,
     /// The soonest that is not due yet, those lined up just now among them.
     next: Option<Timestamp>,
     /// By how much its first was overdue; zero if it was not. None: it could not be read.
     overdue: Option<Duration>,
-    /// It could not be read to its end.
-    unread: bool,
+    /// Why it could not be read to its end.
+    unread: Option<store::Error>,
 }
 
 /// A shard between two passes.
@@ -124,8 +124,8 @@ impl Redrive {
                     if let Some(age) = done.overdue {
                         overdue.entry(shard.number()).and_modify(|oldest| *oldest = age.max(*oldest)).or_insert(age);
                     }
-                    if done.unread && !unread {
-                        tracing::error!(shard = shard.number(), "what is due can't be read: the store is tried again");
+                    if let Some(error) = done.unread.as_ref().filter(|_| !unread) {
+                        error.tell("what is due can't be read: the store is tried again");
                         unread = true;
                     }
                     if budget.stop.is_cancelled() || !budget.allows_claim(self.worker.policy.send_timeout) {
@@ -172,7 +172,7 @@ impl Redrive {
                 Ok(page) => page,
                 Err(error) => {
                     tracing::debug!(shard = shard.number(), %error, "what is due can't be read");
-                    pass.unread = true;
+                    pass.unread = Some(error);
                     pass.report.left += 1;
                     return pass;
                 }
@@ -214,7 +214,7 @@ impl Redrive {
             // Finished, or another run was first: the index is behind its table.
             Ok(Applied::Refused(_) | Applied::Missing | Applied::Foreign) => Err(Done::Passed),
             Err(error) => {
-                tracing::error!(%error, "not known to be re-armed: it is due now or after its guard");
+                error.tell("not known to be re-armed: it is due now or after its guard");
                 Err(Done::Left)
             }
         }
@@ -280,7 +280,7 @@ impl Redrive {
             Ok(Delivery::NotBegun) => Done::PutOff,
             Ok(Delivery::Full | Delivery::LeftAlone) => Done::Waiting(self.line_up(id, channel, due_at, redriven_before).await),
             Err(error) => {
-                tracing::error!(%error, "re-armed, but not brought on: it comes again");
+                error.tell("re-armed, but not brought on: it comes again");
                 Done::PutOff
             }
         }

@@ -80,6 +80,16 @@ impl Error {
             Self::Refused { .. } | Self::Forbidden | Self::TableMissing { .. } | Self::Unreadable { .. } => false,
         }
     }
+
+    /// One line of what came of a call that failed for one notification: an ERROR only where somebody has to mend
+    /// something, because that wakes them.
+    pub fn tell(&self, what_came_of_it: &str) {
+        if self.is_transient() {
+            tracing::warn!(error = %self, "{what_came_of_it}");
+        } else {
+            tracing::error!(error = %self, "{what_came_of_it}");
+        }
+    }
 }
 
 #[async_trait]

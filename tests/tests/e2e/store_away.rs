@@ -66,6 +66,12 @@ async fn says_that_its_store_is_away(server: &ServerProcess) {
     assert!(begun.elapsed() < PROMISED);
 }
 
+/// ERROR is for what somebody has to mend, and an outage ends by itself.
+fn woke_nobody(server: &ServerProcess) {
+    let logs = server.logs();
+    assert!(logs.contains("WARN") && !logs.contains("ERROR"), "{logs}");
+}
+
 async fn works_again(server: &ServerProcess) {
     server.wait_until_ready_says(|status, _| status == 200).await;
     let id = server.create(&body()).await;
@@ -79,6 +85,7 @@ async fn a_store_away_at_start_makes_it_answer_503_until_it_is_there() {
     says_that_its_store_is_away(&server).await;
     store.gate.open().await;
     works_again(&server).await;
+    woke_nobody(&server);
 }
 
 #[tokio::test]
@@ -91,6 +98,7 @@ async fn a_store_that_goes_away_later_makes_it_answer_503_until_it_is_back() {
     says_that_its_store_is_away(&server).await;
     store.gate.open().await;
     works_again(&server).await;
+    woke_nobody(&server);
 }
 
 #[tokio::test]
@@ -103,6 +111,7 @@ async fn a_store_that_never_answers_is_not_waited_for_longer_than_promised() {
     says_that_its_store_is_away(&server).await;
     store.gate.open().await;
     works_again(&server).await;
+    woke_nobody(&server);
 }
 
 #[tokio::test]
@@ -122,6 +131,7 @@ async fn what_is_in_kafka_while_the_store_is_away_is_sent_once_it_is_back() {
     for id in ids {
         server.wait_for(&id, "Sent").await;
     }
+    woke_nobody(&server);
 }
 
 #[tokio::test]

@@ -44,8 +44,10 @@ pub fn of_msk() -> Result<OAuthToken, Error> {
             RecvTimeoutError::Disconnected => Err(Error::NotSigned),
         })
     });
-    if let Err(error) = &made {
-        tracing::error!(%error, "no token for kafka: it is tried again");
+    match &made {
+        Err(error @ Error::Late) => tracing::warn!(%error, "no token for kafka: it is tried again"),
+        Err(error) => tracing::error!(%error, "no token for kafka: it is tried again"),
+        Ok(_) => {}
     }
     made
 }
