@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Message;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::surroundings::create_topic;
@@ -98,14 +101,48 @@ impl SecureKafka {
 
     /// A topic that the user may use, with a group of the same name, whichever way it proves who it is.
     pub async fn topic(&self, name: &str) {
+        self.topic_for(name, "WRITE,READ", "READ").await;
+    }
+
+    /// As [`Self::topic`], with what the user may do to the topic and to the group, by Kafka's names of it.
+    pub async fn topic_for(&self, name: &str, of_topic: &str, of_group: &str) {
         create_topic(&self.open, name).await;
         let jars = std::env::var("KAFKA_JARS").expect("KAFKA_JARS");
         for principal in [format!("User:{USER}"), format!("User:CN={USER}")] {
             let source = Path::new(SOURCES).join("Acls.java");
             let mut java = Command::new("java");
             java.args(["-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-cp", &format!("{jars}/*")]).arg(source);
-            run(java.args([self.open.as_str(), principal.as_str(), name, name]));
+            run(java.args([self.open.as_str(), principal.as_str(), name, name, of_topic, of_group]));
         }
+    }
+
+    /// The notifications of the first events in a topic, once there are so many.
+    #[must_use]
+    pub fn events(&self, topic: &str, count: usize) -> Vec<String> {
+        let mut settings = ClientConfig::new();
+        settings.set("bootstrap.servers", &self.open).set("group.id", "nobody").set("auto.offset.reset", "earliest");
+        let consumer: BaseConsumer = settings.create().expect("a client");
+        let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("the topic is there");
+        let mut all = TopicPartitionList::new();
+        for partition in metadata.topics()[0].partitions() {
+            all.add_partition_offset(topic, partition.id(), Offset::Beginning).expect("an offset");
+        }
+        consumer.assign(&all).expect("they can be read");
+        let (until, mut found) = (Instant::now() + PATIENCE, Vec::new());
+        while found.len() < count {
+            assert!(Instant::now() < until, "{} of {count} events are in {topic}", found.len());
+            let Some(message) = consumer.poll(Duration::from_millis(100)) else { continue };
+            let message = message.expect("a record");
+            let value: Value = serde_json::from_slice(message.payload().expect("a value")).expect("JSON");
+            found.push(value["id"].as_str().expect("an id").to_owned());
+        }
+        found
+    }
+
+    /// How often a token was shown and taken.
+    #[must_use]
+    pub fn tokens_taken(&self) -> usize {
+        self.log().matches("a token is taken").count()
     }
 
     /// Where a text lies as a file, for a `_FILE` twin.
@@ -159,7 +196,7 @@ listener.name.scram.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.secur
 listener.name.tokens.sasl.enabled.mechanisms=OAUTHBEARER
 listener.name.tokens.oauthbearer.sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;
 listener.name.tokens.oauthbearer.sasl.server.callback.handler.class=MskLikeValidator
-listener.name.tokens.oauthbearer.connections.max.reauth.ms=60000
+listener.name.tokens.oauthbearer.connections.max.reauth.ms=10000
 
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:ANONYMOUS

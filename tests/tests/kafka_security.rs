@@ -2,10 +2,15 @@
 //! seconds to start; each part says what it is. Run by `.ci/real-parts`.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "what fails here fails its test")]
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use tests::apart::Apart;
+use tests::function_process::{FunctionProcess, PLENTY};
 use tests::secure_kafka::{PASSWORD, STRANGER, SecureKafka, USER};
 use tests::server_process::{ServerProcess, run};
 use tests::surroundings::create_topic;
+use tokio::time::{Instant, sleep};
 
 type Settings = Vec<(&'static str, String)>;
 
@@ -82,6 +87,63 @@ async fn is_told(security: &Settings, topic: &str, reason: &str) {
     assert!(!server.logs().contains("canary"), "{}", server.logs());
 }
 
+/// It may write, and not read or not join the group: the log names the reason, create goes on by Kafka, and redrive
+/// sends what nobody reads.
+async fn reads_nothing(security: &Settings, topic: &str, reason: &str) {
+    let impatient = [security.clone(), vec![("DUE_GUARD", "1s".to_owned())]].concat();
+    let mut server = start(&impatient, topic, "10s").await;
+    server.wait_until_ready_says(|status, ready| status == 200 && ready["mode"] == "async").await;
+    let answer = server.post("/api/notifications", &request()).await;
+    assert_eq!(answer.status().as_u16(), 202, "taken by kafka");
+    let id = answer.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned();
+    server.wait_for_log("kafka refuses us").await;
+    server.wait_for_log(reason).await;
+    server.wait_for(&id, "Sent").await;
+    assert!(server.stop().await.success());
+}
+
+/// Sessions end after 10 s at this listener: the clients prove again who they are, and nobody notices.
+async fn stays_let_in(kafka: &SecureKafka, topic: &str) {
+    let mut server = start(&iam(kafka, "AKIATEST"), topic, "10s").await;
+    server.wait_until_ready_says(|status, ready| status == 200 && ready["mode"] == "async").await;
+    server.wait_for_log("events are read").await;
+    let (taken, until) = (kafka.tokens_taken(), Instant::now() + Duration::from_secs(60));
+    // Producer and consumer, and one of them once more.
+    while kafka.tokens_taken() < taken + 3 {
+        assert!(Instant::now() < until, "{} tokens are shown", kafka.tokens_taken() - taken);
+        sleep(Duration::from_millis(100)).await;
+    }
+    let answer = server.post("/api/notifications", &request()).await;
+    assert_eq!(answer.status().as_u16(), 202, "taken by kafka");
+    let id = answer.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned();
+    server.wait_for(&id, "Sent").await;
+    assert!(server.stop().await.success());
+    let logs = server.logs();
+    assert!(!logs.contains("kafka is away") && !logs.contains("kafka refuses"), "{logs}");
+}
+
+/// The functions' own binaries: the events of create and of redrive are in the topic.
+async fn functions_produce(kafka: &SecureKafka, security: &Settings, topic: &str) {
+    let apart = Apart::start().await;
+    let with = |due_guard: &'static str| {
+        let more = [("KAFKA_TOPIC", topic), ("KAFKA_PRODUCE_TIMEOUT", "10s"), ("STORE_TIMEOUT", "15s"), ("DUE_GUARD", due_guard)];
+        security.iter().map(|(name, value)| (*name, value.as_str())).chain(more).collect::<Vec<_>>()
+    };
+    let create = FunctionProcess::start("create", &apart.with(&with("1ms"))).await;
+    let answer = create.http("POST", "/api/notifications", "", Some(&request())).await;
+    assert_eq!(answer.status, 202, "{}\n{}", answer.body, create.logs());
+    let id = answer.body["id"].as_str().unwrap();
+    assert_eq!(kafka.events(topic, 1), [id]);
+    // It is due already, and is not to come to the same one twice.
+    let redrive = FunctionProcess::start("redrive", &apart.with(&with("1h"))).await;
+    let report = redrive.invoke(&json!({}), PLENTY).await.unwrap();
+    assert_eq!(report["published"], 1, "{report}\n{}", redrive.logs());
+    assert_eq!(kafka.events(topic, 2), [id, id]);
+    for logs in [create.logs(), redrive.logs()] {
+        assert!(!logs.contains("canary"), "{logs}");
+    }
+}
+
 async fn create_topics(security: &Settings, topic: &str) -> (Option<i32>, String) {
     let mut settings: Vec<(&str, &str)> = security.iter().map(|(name, value)| (*name, value.as_str())).collect();
     settings.extend([("KAFKA_TOPIC", topic), ("KAFKA_TOPIC_REPLICATION", "1"), ("KAFKA_TOPIC_PARTITIONS", "3")]);
@@ -109,6 +171,14 @@ async fn a_kafka_that_asks_who_comes_is_served_or_told_apart_from_an_outage() {
     is_told(&mtls(&kafka).into_iter().filter(|(name, _)| *name != "KAFKA_CA_PEM").collect(), "events", "SSL").await;
     let missing: Settings = vec![("KAFKA_BOOTSTRAP_SERVERS", kafka.open.clone())];
     is_told(&missing, "nowhere", "Unknown topic or partition").await;
+
+    kafka.topic_for("unread", "WRITE", "READ").await;
+    reads_nothing(&good, "unread", "Topic authorization failed").await;
+    kafka.topic_for("ungrouped", "WRITE,READ", "DESCRIBE").await;
+    reads_nothing(&good, "ungrouped", "Group authorization failed").await;
+    stays_let_in(&kafka, "events").await;
+    kafka.topic("of-functions").await;
+    functions_produce(&kafka, &good, "of-functions").await;
 
     let open: Settings = vec![("KAFKA_BOOTSTRAP_SERVERS", kafka.open.clone())];
     let (code, said) = create_topics(&open, "made").await;
