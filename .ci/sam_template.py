@@ -26,6 +26,7 @@ VPC = {"SubnetIds": "subnet-0a1b2c3d,subnet-4e5f6a7b", "SecurityGroupIds": "sg-0
 # As large as it may be.
 WIDE_VPC = {"SubnetIds": "subnet-0a1b2c3d,subnet-1a1b2c3d,subnet-2a1b2c3d,subnet-3a1b2c3d", "SecurityGroupIds": "sg-0a1b2c3d,sg-1a1b2c3d,sg-2a1b2c3d"}
 KAFKA_SECRET = ARN.format("secretsmanager") + "secret:AmazonMSK_notifications-AbCdEf"
+OTLP_SECRET = ARN.format("secretsmanager") + "secret:collector-AbCdEf"
 CA_SECRET = ARN.format("secretsmanager") + "secret:kafka-ca-AbCdEf"
 KEY = {"SecretsKeyArn": ARN.format("kms") + "key/0a1b2c3d-4e5f-6a7b-8c9d-0e1f2a3b4c5d"}
 BROKERS = {"KafkaBootstrapServers": "b-1.kafka.example:9092,b-2.kafka.example:9092"}
@@ -42,6 +43,8 @@ BROUGHT = {
         "JwtIssuer": "https://login.example/",
         "JwtAudience": "notifications",
         "JwtTenantClaim": "https://login.example/tenant",
+        "OtlpEndpoint": "https://collector.example:4318",
+        "OtlpHeadersSecretArn": OTLP_SECRET,
         "AlarmEmail": "on-call@example.com",
         "CreateConcurrency": "50",
     },
@@ -69,6 +72,8 @@ EXAMPLES = {
     "EmailProviderSecretArn": PROVIDER_SECRET,
     "SmsProviderSecretArn": PROVIDER_SECRET,
     "PushProviderSecretArn": PROVIDER_SECRET,
+    "OtlpEndpoint": "https://collector.example:4318",
+    "OtlpHeadersSecretArn": OTLP_SECRET,
     "JwtIssuer": "https://login.example/",
     "JwtTenantClaim": "tenant",
 }

@@ -22,7 +22,7 @@ import sam_template
 import template_rights
 import template_watching
 from cfnlint.config import ManualArgs
-from sam_template import CA_SECRET, FUNCTIONS, KAFKA_SECRET, PROVIDER_SECRET, REGION, ROOT, SECRET
+from sam_template import CA_SECRET, FUNCTIONS, KAFKA_SECRET, OTLP_SECRET, PROVIDER_SECRET, REGION, ROOT, SECRET
 from template_faults import FAULTS, REFUSALS
 
 BINARIES = pathlib.Path(sys.argv[1])
@@ -64,7 +64,7 @@ class Code:
                 sys.exit(f"template: create-table failed: {(work / 'table.log').read_text()}")
         self.table = table(stack, "made-by-create-table")
         user, ca = {"username": "notifications", "password": "a-password"}, {"certificate": one_certificate()}
-        kept = {SECRET: SIGNING, KAFKA_SECRET: json.dumps(user), CA_SECRET: json.dumps(ca), PROVIDER_SECRET: "webhook+https://mail.example/send?key=1"}
+        kept = {SECRET: SIGNING, KAFKA_SECRET: json.dumps(user), CA_SECRET: json.dumps(ca), OTLP_SECRET: "x-key=a%20key", PROVIDER_SECRET: "webhook+https://mail.example/send?key=1"}
         secrets = stack.client("secretsmanager")
         self.secrets = {arn: secrets.create_secret(Name=arn.split(":")[-1], SecretString=text)["ARN"] for arn, text in kept.items()}
 

@@ -4,7 +4,7 @@ FAULTS: what it is, the text that it replaces, the text that stands there instea
 REFUSALS: parameters that can't work, and a part of the sentence by which CloudFormation must refuse them.
 """
 
-from sam_template import BROKERS, CA_SECRET, CLUSTER, KAFKA_SECRET, PROVIDER_SECRET, SECRET, VPC
+from sam_template import BROKERS, CA_SECRET, CLUSTER, KAFKA_SECRET, OTLP_SECRET, PROVIDER_SECRET, SECRET, VPC
 
 FAULTS = [
     # --- What the linter sees, most of it only after the transform ---
@@ -30,6 +30,8 @@ FAULTS = [
     ("a secret in clear", "WEBHOOK_SECRET_ARN: !If [HasWebhookSecret, !Ref WebhookSecretArn,", "WEBHOOK_SECRET: !If [HasWebhookSecret, !Sub '{{resolve:secretsmanager:${WebhookSecretArn}}}',", "secrets: WEBHOOK_SECRET of create holds one in clear"),
     ("a secret that is told in another word", "WEBHOOK_SECRET_ARN:", "WEBHOOK_SECRETS_ARN:", "settings: create does not read WEBHOOK_SECRETS_ARN"),
     ("a secret's ARN that names none", "!Ref WebhookSecretArn, !Ref AWS::NoValue]", "!Sub '${WebhookSecretArn}-none', !Ref AWS::NoValue]", "does not start with what it is given: WEBHOOK_SECRET_ARN"),
+    ("a collector that is none", "[HasOtlp, !Ref OtlpEndpoint,", "[HasOtlp, collector,", "does not start with what it is given: OTEL_EXPORTER_OTLP_ENDPOINT"),
+    ("the collector's headers that nobody keeps", "!Ref OtlpHeadersSecretArn, !Ref AWS::NoValue]", "!Sub '${OtlpHeadersSecretArn}-none', !Ref AWS::NoValue]", "does not start with what it is given: OTEL_EXPORTER_OTLP_HEADERS_ARN"),
     ("IAM without TLS", "[HasKafkaByTls, SASL_SSL,", "[HasKafkaByTls, SASL_PLAINTEXT,", "does not start with what it is given: KAFKA_SASL_MECHANISM"),
     ("TLS without saying who comes", "KAFKA_SASL_MECHANISM: !If [HasKafkaByTls,", "KAFKA_SASL_MECHANISM: !If [HasKafkaSecret,", "does not start with what it is given: KAFKA_SASL_MECHANISM"),
     ("a right of MSK's that there is not", "'kafka-cluster:WriteDataIdempotently'", "'kafka-cluster:WriteIdempotently'", "cfn-lint W3037"),
@@ -105,6 +107,9 @@ REFUSALS = [
     ({"SmsProviderSecretArn": "sms.example"}, "must be the ARN of a secret"),
     ({"SmsProviderSecretArn": PROVIDER_SECRET}, "Give WebhookSecretArn"),
     ({"PushProvider": WEBHOOK}, "Give WebhookSecretArn"),
+    ({"OtlpEndpoint": "collector:4317"}, "must be http://… or https://…"),
+    ({"OtlpEndpoint": "https://user:password@collector.example"}, "without a user and password"),
+    ({"OtlpHeadersSecretArn": OTLP_SECRET}, "needs OtlpEndpoint"),
     ({"SendTimeout": "16s"}, "must be 1s to 15s"),
     ({"Retention": "3651d"}, "must be 1d to 3650d"),
     ({"RetryBase": "3601s"}, "must be 1s to 3600s"),

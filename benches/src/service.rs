@@ -13,6 +13,7 @@ use shared::http::front;
 use shared::metrics::Metrics;
 use shared::service::create::Create;
 use shared::store::dynamodb::DynamoDb;
+use shared::traces::Traces;
 use shared::{telemetry, wiring};
 use tokio::net::TcpListener;
 
@@ -22,8 +23,8 @@ pub async fn run() -> anyhow::Result<()> {
     let settings = CreateSettings::read(&SystemEnvironment).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
     telemetry::init(&settings.log)?;
     let store = Arc::new(DynamoDb::connect(&settings.store.table_name, settings.store.timeout).await?);
-    let (outbox, _publisher) = wiring::outbox(settings.kafka.as_ref()).await?;
-    let (worker, _inbox) = wiring::worker(store, settings.providers, settings.policy, Metrics::default())?;
+    let (outbox, _publisher) = wiring::outbox(settings.kafka.as_ref(), &Traces::default()).await?;
+    let (worker, _inbox) = wiring::worker(store, settings.providers, settings.policy, Metrics::default(), Traces::default())?;
     let (random, state) = (Arc::clone(&worker.random), AppState::new(Create { worker, outbox: Arc::new(outbox) }));
     serve(front::complete(create::router(state), random, Arc::new(Anybody))).await
 }

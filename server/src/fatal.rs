@@ -81,6 +81,11 @@ pub enum Fatal {
         #[source]
         source: shared::events::kafka::ConnectError,
     },
+    #[error("the trace collector can't be used")]
+    Traces {
+        #[source]
+        source: shared::traces::otlp::OpenError,
+    },
     #[error("the server is not healthy")]
     NotHealthy {
         #[source]
@@ -123,6 +128,7 @@ impl Fatal {
             | Self::Telemetry { .. }
             | Self::Listen { .. }
             | Self::Kafka { .. }
+            | Self::Traces { .. }
             | Self::Signal { .. } => ExitCode::FAILURE,
         }
     }

@@ -19,6 +19,7 @@ use shared::service::create::Create;
 use shared::service::get::Get;
 use shared::service::process::Process;
 use shared::service::redrive::Redrive;
+use shared::traces::otlp::Pace;
 use shared::wiring;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -47,9 +48,11 @@ pub async fn run(settings: ServerSettings) -> Result<(), Fatal> {
 
     let parts = Parts::open(&settings.store_kind, &settings.store, &settings.kafka).await?;
     parts.check_table().await?;
-    let provided = wiring::worker(parts.store.clone(), settings.providers, settings.policy, Metrics::default());
+    let traced = wiring::traces(settings.traces, Pace::Steady);
+    let (traces, exporter) = traced.map_err(|source| Fatal::Traces { source })?;
+    let provided = wiring::worker(parts.store.clone(), settings.providers, settings.policy, Metrics::default(), traces.clone());
     let (worker, inbox) = provided.map_err(|source| Fatal::Provider { source })?;
-    let (outbox, publisher) = wiring::outbox(parts.kafka.as_ref()).await.map_err(|source| Fatal::Kafka { source })?;
+    let (outbox, publisher) = wiring::outbox(parts.kafka.as_ref(), &traces).await.map_err(|source| Fatal::Kafka { source })?;
     let outbox = Arc::new(outbox);
 
     let use_case = Create { worker: Arc::clone(&worker), outbox: Arc::clone(&outbox) };
@@ -70,7 +73,7 @@ pub async fn run(settings: ServerSettings) -> Result<(), Fatal> {
         }
         None => Arc::new(Anybody),
     };
-    let app = front::complete(app, Arc::clone(&worker.random), access);
+    let app = front::complete_traced(app, Arc::clone(&worker.random), access, traces);
 
     let redrive = Arc::new(Redrive { worker: Arc::clone(&worker), outbox });
     background.spawn(schedule::in_process(redrive, settings.redrive_interval, stop.clone()));
@@ -106,7 +109,9 @@ pub async fn run(settings: ServerSettings) -> Result<(), Fatal> {
         }
         parts.embedded.stop().await;
     };
-    if timeout(TAIL, tail).await.is_err() {
+    // Beside it: a collector that hangs keeps nobody from the store's file.
+    let (tail, ()) = tokio::join!(timeout(TAIL, tail), exporter.flush());
+    if tail.is_err() {
         tracing::warn!("stopped without waiting any longer for the broker or the store's file");
     }
     served

@@ -40,13 +40,14 @@
 //! - `http`: request to domain, domain to response, problems, OpenAPI. (Feature `http`.)
 //! - [`config`], [`telemetry`]: the environment, read in one place; logs that name nobody.
 //! - [`metrics`]: what is counted and timed, and how it is shown.
+//! - [`traces`]: the spans of a request over all that it caused, and their export. (Feature `otlp`.)
 //! - [`clock`], [`random`]: the one home of time and of randomness, which are arguments everywhere else.
 //! - [`permission`]: a permission that AWS says is missing, named once.
 //! - [`wiring`]: what all binaries put together alike.
 //! - [`crash`]: the windows between any two effects, by name, in which tests let a process die.
 //!
 //! Dependencies run one way: functions and server to `service`, `service` and the adapters to `domain`.
-//! Heavy parts are cargo features (`http`, `kafka`, `webhook`), so that a function carries what it needs.
+//! Heavy parts are cargo features (`http`, `kafka`, `otlp`, `webhook`), so that a function carries what it needs.
 
 pub mod access;
 pub mod channels;
@@ -66,4 +67,5 @@ pub mod retry;
 pub mod service;
 pub mod store;
 pub mod telemetry;
+pub mod traces;
 pub mod wiring;

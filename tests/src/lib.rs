@@ -10,6 +10,7 @@
 
 pub mod aftermath;
 pub mod apart;
+pub mod collector;
 pub mod exposition;
 pub mod function_process;
 pub mod gate;

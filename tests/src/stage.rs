@@ -25,6 +25,7 @@ use shared::service::redrive::{self, Redrive};
 use shared::service::{Budget, OnUnknown, Policy};
 use shared::store::dynamodb::DynamoDb;
 use shared::store::{Applied, Store};
+use shared::traces::Traces;
 use tokio::time::Instant;
 
 use crate::test_store::TestStore;
@@ -183,6 +184,7 @@ impl Stage {
             random: Arc::new(SystemRandom),
             policy,
             metrics: Arc::default(),
+            traces: Traces::default(),
         });
         let publisher = kafka.then(|| -> Arc<dyn Publisher> { broker.clone() });
         let outbox = Arc::new(Outbox::new(publisher));
@@ -220,7 +222,8 @@ impl Stage {
     pub async fn consume(&self) -> Result<Report, NothingReached> {
         let events = std::mem::take(&mut *self.broker.events.lock().unwrap());
         let place = || Place { partition: "notification-events-0".to_owned(), offset: Some(0) };
-        let record = |event: Event| Record::Deliver { id: event.id, channel: event.channel, key: event.key, place: place() };
+        let record =
+            |event: Event| Record::Deliver { id: event.id, channel: event.channel, key: event.key, place: place(), parent: None };
         self.process.run(events.into_iter().map(record).collect(), &plenty()).await
     }
 

@@ -376,7 +376,7 @@ async fn with_too_little_time_left_nothing_is_claimed_and_the_batch_comes_again(
     let stage = Stage::new().await;
     let n = stage.accept(new_notification()).await;
     let place = Place { partition: "notification-events-0".to_owned(), offset: Some(0) };
-    let record = Record::Deliver { id: n.id, channel: n.channel, key: "k".to_owned(), place };
+    let record = Record::Deliver { id: n.id, channel: n.channel, key: "k".to_owned(), place, parent: None };
     let short = Budget::until(Instant::now() + POLICY.send_timeout + secs(4));
     let failed = stage.process.run(vec![record], &short).await.unwrap_err();
     assert_eq!((failed.failed, failed.not_begun), (0, 1));
@@ -389,8 +389,13 @@ async fn an_event_for_a_notification_that_is_not_there_blocks_nothing() {
     let n = stage.accept(new_notification()).await;
     let place = Place { partition: "notification-events-0".to_owned(), offset: Some(0) };
     let gone = shared::domain::NotificationId::from_uuid(uuid::Uuid::from_u128(1));
-    let records =
-        [gone, n.id].map(|id| Record::Deliver { id, channel: Channel::Email, key: "same".to_owned(), place: place.clone() });
+    let records = [gone, n.id].map(|id| Record::Deliver {
+        id,
+        channel: Channel::Email,
+        key: "same".to_owned(),
+        place: place.clone(),
+        parent: None,
+    });
     let report = stage.process.run(records.to_vec(), &plenty()).await.unwrap();
     assert_eq!((report.left, report.attempted), (1, 1));
 }

@@ -43,6 +43,9 @@ mod several;
 #[path = "e2e/store_away.rs"]
 #[cfg(test)]
 mod store_away;
+#[path = "e2e/traces.rs"]
+#[cfg(test)]
+mod traces;
 #[path = "e2e/webhook_tls.rs"]
 #[cfg(test)]
 mod webhook_tls;

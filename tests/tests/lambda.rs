@@ -16,6 +16,9 @@ mod secrets;
 #[path = "lambda/start.rs"]
 #[cfg(test)]
 mod start;
+#[path = "lambda/traces.rs"]
+#[cfg(test)]
+mod traces;
 #[path = "lambda/world.rs"]
 #[cfg(test)]
 mod world;

@@ -12,6 +12,7 @@ use shared::domain::{Channel, Timestamp};
 use shared::metrics::Metrics;
 use shared::service::Budget;
 use shared::service::deliver::Delivery;
+use shared::traces::Traces;
 use shared::wiring;
 use tokio::time::{Instant, sleep};
 
@@ -84,7 +85,8 @@ async fn three_writes(notifications: u32) -> anyhow::Result<f64> {
     let stores = Stores::start().await?;
     let puts = Puts::like(&stores.db, &a_notification(&stores).await?).await?;
     let settings = stores.read_settings()?;
-    let (worker, _inbox) = wiring::worker(Arc::new(stores.db.clone()), settings.providers, settings.policy, Metrics::default())?;
+    let (worker, _inbox) =
+        wiring::worker(Arc::new(stores.db.clone()), settings.providers, settings.policy, Metrics::default(), Traces::default())?;
     let parties = Arc::new((puts, worker));
     let deliver = move |_n| {
         let parties = Arc::clone(&parties);

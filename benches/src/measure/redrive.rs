@@ -14,6 +14,7 @@ use shared::random::{Random, SystemRandom};
 use shared::service::Budget;
 use shared::service::redrive::Redrive;
 use shared::store::Store;
+use shared::traces::Traces;
 use shared::wiring;
 use tokio::time::Instant;
 
@@ -74,8 +75,9 @@ fn overdue(n: u32) -> anyhow::Result<Notification> {
 
 async fn redrive(stores: &Stores, due: u32) -> anyhow::Result<f64> {
     let settings = stores.read_settings()?;
-    let (worker, _inbox) = wiring::worker(Arc::new(stores.db.clone()), settings.providers, settings.policy, Metrics::default())?;
-    let (outbox, _publisher) = wiring::outbox(settings.kafka.as_ref()).await?;
+    let (worker, _inbox) =
+        wiring::worker(Arc::new(stores.db.clone()), settings.providers, settings.policy, Metrics::default(), Traces::default())?;
+    let (outbox, _publisher) = wiring::outbox(settings.kafka.as_ref(), &Traces::default()).await?;
     let redrive = Redrive { worker, outbox: Arc::new(outbox) };
     let begun = Instant::now();
     let report = redrive.run(&Budget::until(begun + LONG), begun).await;

@@ -13,6 +13,7 @@ use shared::http::gateway::Gateway;
 use shared::metrics::Metrics;
 use shared::service::create::Create;
 use shared::store::dynamodb::DynamoDb;
+use shared::traces::otlp::Pace;
 use shared::{telemetry, wiring};
 
 #[tokio::main]
@@ -23,6 +24,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         Err(faults) => return Ok(faults.report()),
     };
     telemetry::init(&settings.log)?;
+    let (traces, exporter) = wiring::traces(settings.traces, Pace::EachCall)?;
     let worker = async {
         let store = DynamoDb::connect(&settings.store.table_name, settings.store.timeout).await?;
         anyhow::Ok(wiring::worker(
@@ -30,19 +32,21 @@ async fn main() -> anyhow::Result<ExitCode> {
             settings.providers,
             settings.policy,
             Metrics::new(settings.metrics_namespace),
+            traces.clone(),
         )?)
     };
     // Kafka first: its client waits for the broker by itself, and all else is made meanwhile.
-    let (outbox, worker) = tokio::join!(wiring::outbox(settings.kafka.as_ref()), worker);
+    let (outbox, worker) = tokio::join!(wiring::outbox(settings.kafka.as_ref(), &traces), worker);
     let ((outbox, _publisher), (worker, _inbox)) = (outbox?, worker?);
     let state = AppState::new(Create { worker: Arc::clone(&worker), outbox: Arc::new(outbox) });
     let access = Arc::new(Gateway { tenant_claim: settings.tenant_claim });
-    let app = front::complete(create::router(state), Arc::clone(&worker.random), access);
+    let app = front::complete_traced(create::router(state), Arc::clone(&worker.random), access, traces);
     let handler = move |request: Request| {
-        let (app, worker) = (app.clone(), Arc::clone(&worker));
+        let (app, worker, exporter) = (app.clone(), Arc::clone(&worker), exporter.clone());
         async move {
             let answer = front::call(app, request).await;
             worker.write_metrics();
+            exporter.flush().await;
             answer
         }
     };

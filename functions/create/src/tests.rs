@@ -12,6 +12,7 @@ use shared::retry::RetryPolicy;
 use shared::service::OnUnknown;
 use shared::service::deliver::Worker;
 use shared::store::dynamodb::DynamoDb;
+use shared::traces::Traces;
 use tower::ServiceExt;
 
 use super::*;
@@ -43,6 +44,7 @@ fn app() -> Router {
         random: Arc::new(SystemRandom),
         policy,
         metrics: Arc::default(),
+        traces: Traces::default(),
     };
     let create = Create { worker: Arc::new(worker), outbox: Arc::new(Outbox::new(None)) };
     let state = AppState { channels: Arc::new(OnlyEmail), ..AppState::new(create) };

@@ -13,6 +13,7 @@ use shared::metrics::Metrics;
 use shared::service::Budget;
 use shared::service::process::Process;
 use shared::store::dynamodb::DynamoDb;
+use shared::traces::otlp::Pace;
 use shared::{telemetry, wiring};
 
 #[tokio::main]
@@ -23,16 +24,19 @@ async fn main() -> anyhow::Result<ExitCode> {
         Err(faults) => return Ok(faults.report()),
     };
     telemetry::init(&settings.log)?;
+    let (traces, exporter) = wiring::traces(settings.traces, Pace::EachCall)?;
     let store = Arc::new(DynamoDb::connect(&settings.store.table_name, settings.store.timeout).await?);
-    let (worker, _inbox) = wiring::worker(store, settings.providers, settings.policy, Metrics::new(settings.metrics_namespace))?;
+    let metrics = Metrics::new(settings.metrics_namespace);
+    let (worker, _inbox) = wiring::worker(store, settings.providers, settings.policy, metrics, traces)?;
     let process = Arc::new(Process { worker });
     let handler = move |event: LambdaEvent<Box<RawValue>>| {
-        let process = Arc::clone(&process);
+        let (process, exporter) = (Arc::clone(&process), exporter.clone());
         async move {
             let deadline = Timestamp::from_millis(i64::try_from(event.context.deadline)?);
             let budget = Budget::of_lambda(deadline, process.worker.clock.now());
             let answer = process::handle(&process, event.payload.get().as_bytes(), &budget).await;
             process.worker.write_metrics();
+            exporter.flush().await;
             Ok::<_, Error>(answer?)
         }
     };

@@ -13,6 +13,7 @@ use shared::metrics::Metrics;
 use shared::service::Budget;
 use shared::service::redrive::Redrive;
 use shared::store::dynamodb::DynamoDb;
+use shared::traces::otlp::Pace;
 use shared::{telemetry, wiring};
 use tokio::time::Instant;
 
@@ -24,6 +25,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         Err(faults) => return Ok(faults.report()),
     };
     telemetry::init(&settings.log)?;
+    let (traces, exporter) = wiring::traces(settings.traces, Pace::EachCall)?;
     let worker = async {
         let store = DynamoDb::connect(&settings.store.table_name, settings.store.timeout).await?;
         anyhow::Ok(wiring::worker(
@@ -31,14 +33,15 @@ async fn main() -> anyhow::Result<ExitCode> {
             settings.providers,
             settings.policy,
             Metrics::new(settings.metrics_namespace),
+            traces.clone(),
         )?)
     };
     // Kafka first: its client waits for the broker by itself, and all else is made meanwhile.
-    let (outbox, worker) = tokio::join!(wiring::outbox(settings.kafka.as_ref()), worker);
+    let (outbox, worker) = tokio::join!(wiring::outbox(settings.kafka.as_ref(), &traces), worker);
     let ((outbox, _publisher), (worker, _inbox)) = (outbox?, worker?);
     let redrive = Arc::new(Redrive { worker, outbox: Arc::new(outbox) });
     let handler = move |event: LambdaEvent<Box<RawValue>>| {
-        let redrive = Arc::clone(&redrive);
+        let (redrive, exporter) = (Arc::clone(&redrive), exporter.clone());
         async move {
             let (deadline, now) = (Timestamp::from_millis(i64::try_from(event.context.deadline)?), redrive.worker.clock.now());
             let budget = Budget::of_lambda(deadline, now);
@@ -46,6 +49,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             let idle_until = if deadline > now { budget.deadline } else { Instant::now() };
             let answer = redrive::handle(&redrive, &budget, idle_until).await;
             redrive.worker.write_metrics();
+            exporter.flush().await;
             Ok::<_, Error>(answer)
         }
     };

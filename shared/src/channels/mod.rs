@@ -19,7 +19,9 @@ pub use lane::{Lane, Limits};
 pub use registry::{Binding, BindingError, OpenError, Providers, Surroundings};
 
 use crate::domain::attempt::Detail;
-use crate::domain::{Channel, ErrorCode, JsonObject, NotificationId, Recipient, Template, Tenant, Timestamp, UserId};
+use crate::domain::{
+    Channel, ErrorCode, JsonObject, Notification, NotificationId, Recipient, Template, Tenant, Timestamp, UserId,
+};
 
 /// What a provider is given. Metadata is not part of it: that is the client's own.
 #[derive(Clone, Debug)]
@@ -35,6 +37,25 @@ pub struct Message {
     /// When the attempt began.
     pub at: Timestamp,
     pub traceparent: Option<String>,
+}
+
+impl Message {
+    /// For the attempt that begins now.
+    #[must_use]
+    pub fn of(n: &Notification, at: Timestamp, traceparent: Option<String>) -> Self {
+        Self {
+            id: n.id,
+            tenant: n.tenant.clone(),
+            user_id: n.user_id.clone(),
+            channel: n.channel,
+            template: n.template.clone(),
+            data: n.data.clone(),
+            to: n.to.clone(),
+            attempt: n.attempt,
+            at,
+            traceparent,
+        }
+    }
 }
 
 /// What came of a send. Whether it is tried again follows from the arm and nothing else.

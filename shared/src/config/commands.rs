@@ -10,10 +10,12 @@ use super::environment::Environment;
 use super::fault::{Faults, Problem};
 use super::groups::{self, Brokers, LoadSettings, ProviderSettings, StoreSettings, TopicSettings, Unbound};
 use super::reader::{Read, Reader};
-use super::{security, table, values};
+use super::table::Command;
+use super::{security, table, traces, values};
 use crate::events::{KafkaSettings, Security};
 use crate::service::Policy;
 use crate::telemetry::LogSettings;
+use crate::traces::TraceSettings;
 
 #[derive(Clone, Debug)]
 pub struct CreateSettings {
@@ -24,6 +26,8 @@ pub struct CreateSettings {
     pub policy: Policy,
     /// None: no metrics are written.
     pub metrics_namespace: Option<String>,
+    /// None: no spans are exported.
+    pub traces: Option<TraceSettings>,
     /// None: there is one tenant.
     pub tenant_claim: Option<String>,
     pub log: LogSettings,
@@ -43,6 +47,8 @@ pub struct ProcessSettings {
     pub policy: Policy,
     /// None: no metrics are written.
     pub metrics_namespace: Option<String>,
+    /// None: no spans are exported.
+    pub traces: Option<TraceSettings>,
     pub log: LogSettings,
 }
 
@@ -55,6 +61,8 @@ pub struct RedriveSettings {
     pub policy: Policy,
     /// None: no metrics are written.
     pub metrics_namespace: Option<String>,
+    /// None: no spans are exported.
+    pub traces: Option<TraceSettings>,
     pub log: LogSettings,
 }
 
@@ -64,6 +72,8 @@ pub struct ServerSettings {
     pub listen_addr: SocketAddr,
     /// None: metrics are not served.
     pub metrics_listen_addr: Option<SocketAddr>,
+    /// None: no spans are exported.
+    pub traces: Option<TraceSettings>,
     /// None: nobody is asked who they are.
     pub keys: Option<KeySettings>,
     pub load: LoadSettings,
@@ -139,10 +149,10 @@ impl CreateSettings {
             let (store, kafka) = (StoreSettings::read(reader), groups::kafka(reader));
             let (providers, policy) = (ProviderSettings::read(reader, Unbound::Off), groups::policy(reader));
             let (tenant_claim, metrics_namespace) = (access::tenant_claim(reader), groups::metrics_namespace(reader));
-            let log = groups::log(reader);
+            let (traces, log) = (traces::traces(reader, Command::Create), groups::log(reader));
             let (store, kafka, providers, policy) = (store?, kafka?, providers?, policy?);
             let (tenant_claim, metrics_namespace) = (tenant_claim?, metrics_namespace?);
-            Ok(Self { store, kafka, providers, policy, tenant_claim, metrics_namespace, log: log? })
+            Ok(Self { store, kafka, providers, policy, tenant_claim, metrics_namespace, traces: traces?, log: log? })
         })
     }
 }
@@ -162,8 +172,9 @@ impl ProcessSettings {
         read_all(environment, |reader| {
             let (store, providers) = (StoreSettings::read(reader), ProviderSettings::read(reader, Unbound::Off));
             let (policy, log) = (groups::policy(reader), groups::log(reader));
-            let metrics_namespace = groups::metrics_namespace(reader)?;
-            Ok(Self { store: store?, providers: providers?, policy: policy?, metrics_namespace, log: log? })
+            let (metrics_namespace, traces) = (groups::metrics_namespace(reader), traces::traces(reader, Command::Process));
+            let (store, providers, policy, metrics_namespace) = (store?, providers?, policy?, metrics_namespace?);
+            Ok(Self { store, providers, policy, metrics_namespace, traces: traces?, log: log? })
         })
     }
 }
@@ -173,9 +184,10 @@ impl RedriveSettings {
         read_all(environment, |reader| {
             let (store, kafka) = (StoreSettings::read(reader), groups::kafka(reader));
             let (providers, policy) = (ProviderSettings::read(reader, Unbound::Off), groups::policy(reader));
-            let (metrics_namespace, log) = (groups::metrics_namespace(reader), groups::log(reader));
+            let (metrics_namespace, traces) = (groups::metrics_namespace(reader), traces::traces(reader, Command::Redrive));
+            let log = groups::log(reader);
             let (store, kafka, providers, policy) = (store?, kafka?, providers?, policy?);
-            Ok(Self { store, kafka, providers, policy, metrics_namespace: metrics_namespace?, log: log? })
+            Ok(Self { store, kafka, providers, policy, metrics_namespace: metrics_namespace?, traces: traces?, log: log? })
         })
     }
 }
@@ -187,6 +199,7 @@ impl ServerSettings {
             let unbound = unbound(&store_kind);
             let (doors, load) = (access::doors(reader), LoadSettings::read(reader));
             let metrics_listen_addr = reader.optional(&table::METRICS_LISTEN_ADDR, values::listen_addr);
+            let traces = traces::traces(reader, Command::Server);
             let store = StoreSettings::read(reader);
             let kafka = KafkaChoice::read(reader, unbound);
             let (providers, policy) = (ProviderSettings::read(reader, unbound), groups::policy(reader));
@@ -195,6 +208,7 @@ impl ServerSettings {
             Ok(Self {
                 listen_addr,
                 metrics_listen_addr: metrics_listen_addr?,
+                traces: traces?,
                 keys,
                 load: load?,
                 store_kind: store_kind?,

@@ -20,6 +20,7 @@ mod security;
 pub mod table;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod values;
 
 pub use access::KeySettings;

@@ -155,6 +155,9 @@ const PRODUCING: &[Command] = &[Command::Create, Command::Redrive, Command::Serv
 /// Also `create-topics`, which reads and writes no event.
 const CONNECTING: &[Command] = &[Command::Create, Command::Redrive, Command::Server, Command::Stack, Command::CreateTopics];
 
+/// Those that begin spans.
+const TRACING: &[Command] = SENDING;
+
 const CONCURRENCY: Rule = Rule::Count { least: 1, most: 10_000 };
 const PROVIDER: Rule = Rule::Words("dev:, webhook+http://… or webhook+https://…");
 const PROVIDER_ABSENT: Default = Default::Absent("`dev:` on the server with `STORE=embedded`, else the channel is off");
@@ -269,6 +272,23 @@ settings! {
     METRICS_NAMESPACE: "The CloudWatch namespace of the metrics, which are written to stdout in the embedded metric format.",
         Rule::Words("1 to 255 of A-Z a-z 0-9 . - _ / # :, beginning with neither `AWS/` nor `:`"), Default::Absent("they are not written"),
         "notifications-prod", Plain, &[Command::Create, Command::Process, Command::Redrive];
+    OTEL_EXPORTER_OTLP_ENDPOINT: "OpenTelemetry's own: the collector that takes traces, by OTLP over HTTP in protobuf. `/v1/traces` is appended.",
+        Rule::Words("http://… or https://…, without credentials or query"), Default::Absent("there are no traces"),
+        "http://127.0.0.1:4318", Plain, TRACING;
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "OpenTelemetry's own: the whole URL that takes traces, in the other one's place.",
+        Rule::Words("http://… or https://…, without credentials or query"), Default::Absent("`OTEL_EXPORTER_OTLP_ENDPOINT`"),
+        "https://collector.example/v1/traces", Plain, TRACING;
+    OTEL_EXPORTER_OTLP_HEADERS: "OpenTelemetry's own: headers for the collector, such as a key.",
+        Rule::Words("name=value[,name=value…], values percent-encoded"), Default::Absent("none"),
+        "authorization=Bearer%20a-key", Secret, TRACING;
+    OTEL_SERVICE_NAME: "OpenTelemetry's own: by which name the traces call us.",
+        Rule::Words("1 to 255 visible ASCII characters"), Default::Absent("`notification-` and the program: `notification-create`"),
+        "notifications-prod", Plain, TRACING;
+    OTEL_TRACES_SAMPLER: "OpenTelemetry's own: which traces are recorded. `parentbased_…`: a caller's `traceparent` decides, where there is one.",
+        Rule::OneOf(&["always_on", "always_off", "traceidratio", "parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio"]),
+        Default::Value("parentbased_always_on"), "parentbased_traceidratio", Plain, TRACING;
+    OTEL_TRACES_SAMPLER_ARG: "OpenTelemetry's own: the share of the traces that `…traceidratio` records.",
+        Rule::Words("a number from 0 to 1"), Default::Value("1"), "0.1", Plain, TRACING;
     IDLE_TIMEOUT: "How long a connection may be without a request; longer than a load balancer in front keeps its own open.",
         time(SECOND, HOUR), Default::Value("75s"), "5m", Plain, &[Command::Server];
     API_KEYS_FILE: "The file of the API keys that callers need. It is read again when it changes.",

@@ -12,6 +12,7 @@ use thiserror::Error;
 use super::event::{self, Asked};
 use crate::domain::json::object;
 use crate::domain::{Channel, NotificationId};
+use crate::traces::Context;
 
 #[derive(Debug, Error)]
 #[error("the event is no Kafka event: it has no records by partition")]
@@ -32,8 +33,9 @@ pub struct Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
     /// `key` says what must stay in order: records of one key do. `channel` is the event's word, by which room
-    /// is found before the notification is seen; the notification's own is what counts.
-    Deliver { id: NotificationId, channel: Channel, key: String, place: Place },
+    /// is found before the notification is seen; the notification's own is what counts. `parent` is the span that
+    /// published it.
+    Deliver { id: NotificationId, channel: Channel, key: String, place: Place, parent: Option<Context> },
     /// Another type, kind or version, or a tombstone: someone else's.
     PassedOver,
     /// It says that it is ours and can't be read. `why` never repeats what it holds.
@@ -49,7 +51,7 @@ struct Envelope {
 struct Wire {
     key: Option<String>,
     value: Option<String>,
-    /// Only the type is looked into: what other people's headers hold is theirs.
+    /// Only type and `traceparent` are looked into: what other people's headers hold is theirs.
     #[serde(default)]
     headers: Vec<BTreeMap<String, Box<RawValue>>>,
 }
@@ -83,9 +85,10 @@ fn record(raw: &RawValue, place: Place) -> Record {
     let Ok(value) = STANDARD.decode(value) else { return Record::Poison { place, why: "the value is not base64" } };
     match event::read(&value) {
         Ok(Asked::Deliver { id, channel }) => {
+            let parent = wire.header("traceparent").and_then(|bytes| Context::parse(std::str::from_utf8(&bytes).ok()?));
             // Without a key there is no order to keep but that of the notification itself.
             let key = wire.key.unwrap_or_else(|| id.to_string());
-            Record::Deliver { id, channel, key, place }
+            Record::Deliver { id, channel, key, place, parent }
         }
         Ok(Asked::Foreign) => Record::PassedOver,
         Err(invalid) => Record::Poison { place, why: invalid.0 },

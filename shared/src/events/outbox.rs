@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Error, Event, Publisher};
+use crate::traces::Traces;
 
 /// How long Kafka is left alone after a failure.
 pub const PAUSE: Duration = Duration::from_secs(5);
@@ -34,6 +35,9 @@ pub enum Handed {
 pub struct Outbox {
     publisher: Option<Arc<dyn Publisher>>,
     state: Mutex<State>,
+    traces: Traces,
+    /// For the name of a span.
+    topic: String,
 }
 
 #[derive(Debug)]
@@ -50,7 +54,13 @@ impl Outbox {
     /// None: there is no Kafka, everything is processed at once.
     #[must_use]
     pub fn new(publisher: Option<Arc<dyn Publisher>>) -> Self {
-        Self { publisher, state: Mutex::new(State::Up) }
+        Self { publisher, state: Mutex::new(State::Up), traces: Traces::default(), topic: String::new() }
+    }
+
+    /// With a span for each event that is published, which is then the parent of whatever the event causes.
+    #[must_use]
+    pub fn traced(self, traces: Traces, topic: String) -> Self {
+        Self { traces, topic, ..self }
     }
 
     pub async fn hand_over(&self, event: &Event) -> Handed {
@@ -58,7 +68,7 @@ impl Outbox {
         if !self.may_try() {
             return Handed::NotPublished;
         }
-        match publisher.publish(event).await {
+        match self.publish(&**publisher, event).await {
             Ok(()) => {
                 if self.change(State::Up) {
                     tracing::info!("kafka takes events again");
@@ -79,6 +89,17 @@ impl Outbox {
                 Handed::NotPublished
             }
         }
+    }
+
+    async fn publish(&self, publisher: &dyn Publisher, event: &Event) -> Result<(), Error> {
+        if !self.traces.are_on() {
+            return publisher.publish(event).await;
+        }
+        let mut span = self.traces.publish(&self.topic, event);
+        let within = Event { traceparent: span.context().map(|context| context.to_string()), ..event.clone() };
+        let published = publisher.publish(&within).await;
+        span.published(&published);
+        published
     }
 
     /// What a new notification meets, and why.

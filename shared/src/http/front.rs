@@ -19,9 +19,11 @@ use tracing::{Instrument, Span};
 
 use super::access::{Access, admit};
 use super::request::trace;
+use super::response::About;
 use super::{Problem, routes};
 use crate::random::Random;
 use crate::telemetry::trail;
+use crate::traces::{self, Traces};
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -53,8 +55,14 @@ fn is_request_id(text: &str) -> bool {
 /// Gives a router its front. To be called once, on the merged router: it sets the fallbacks, and two
 /// routers that have some can't be merged any more.
 pub fn complete(router: Router, random: Arc<dyn Random>, access: Arc<dyn Access>) -> Router {
+    complete_traced(router, random, access, Traces::default())
+}
+
+/// As [`complete`], with a span for each request that may change something.
+pub fn complete_traced(router: Router, random: Arc<dyn Random>, access: Arc<dyn Access>, traces: Traces) -> Router {
     let owned = router.method_not_allowed_fallback(unowned).fallback(unowned);
-    owned.layer(middleware::from_fn_with_state(access, admit)).layer(middleware::from_fn_with_state(random, around))
+    let named = middleware::from_fn_with_state((random, traces), around);
+    owned.layer(middleware::from_fn_with_state(access, admit)).layer(named)
 }
 
 /// One call of the whole: for Lambda, whose runtime wants an answer with its body in hand.
@@ -86,12 +94,20 @@ async fn unowned(request: Request) -> Problem {
     Problem::MethodNotAllowed { allow: Some(allowed.join(", ")) }
 }
 
-async fn around(State(random): State<Arc<dyn Random>>, mut request: Request, next: Next) -> Response {
+async fn around(State((random, traces)): State<(Arc<dyn Random>, Traces)>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers(), &*random);
     let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
     let instance = request.uri().path().to_owned();
-    let span = trail::of_request(id.as_str(), trace::parent(request.headers()).as_deref());
     let method = known_method(request.method());
+    let parent = trace::parent(request.headers());
+    let mut traced = match routes::changing(method, &route) {
+        Some(route) => traces.request(route.method, route.template, parent),
+        None => traces::Span::default(),
+    };
+    if let Some(context) = traced.context() {
+        trace::set_parent(request.headers_mut(), context);
+    }
+    let span = trail::of_request(id.as_str(), traced.context().or(parent));
     let mut line = Line { method, route, span: span.clone(), begun: Instant::now(), status: None };
     request.extensions_mut().insert(id.clone());
 
@@ -109,7 +125,9 @@ async fn around(State(random): State<Arc<dyn Random>>, mut request: Request, nex
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
         response.headers_mut().insert(HEADER, value);
     }
-    line.status = Some(response.status().as_u16());
+    let status = response.status().as_u16();
+    line.status = Some(status);
+    traced.answered(status, response.extensions().get::<About>().map(|about| (about.id, about.created)));
     response
 }
 

@@ -18,6 +18,7 @@ use crate::domain::{Attempt, Notification, NotificationId, Status, Timestamp};
 use crate::events::Mode;
 use crate::service::create::{LaneReadiness, Readiness};
 use crate::store::Page;
+use crate::traces::Context;
 
 /// A notification as a list shows it: all but `data` and `attempts`.
 #[derive(Serialize, ToSchema)]
@@ -315,7 +316,17 @@ pub fn notification(status: StatusCode, n: &Notification) -> Result<Response, Pr
         tracing::error!(error = %error, notification.id = %n.id, "a notification can't be shown");
         Problem::Internal
     })?;
-    json(status, &view)
+    let mut response = json(status, &view)?;
+    response.extensions_mut().insert(About { id: n.id, created: n.traceparent.as_deref().and_then(Context::parse) });
+    Ok(response)
+}
+
+/// Left with an answer, for the span of its request.
+#[derive(Clone, Copy, Debug)]
+pub struct About {
+    pub id: NotificationId,
+    /// Of the request that created it.
+    pub created: Option<Context>,
 }
 
 pub fn healthy() -> Result<Response, Problem> {

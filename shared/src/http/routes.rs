@@ -40,6 +40,12 @@ pub const ROUTES: [Route; 9] = [
     Route { template: READY, method: "GET", owner: Owner::Create },
 ];
 
+/// A route by which something may be changed, as the router matched it.
+#[must_use]
+pub fn changing(method: &str, template: &str) -> Option<Route> {
+    ROUTES.into_iter().find(|route| route.method == "POST" && route.method == method && route.template == template)
+}
+
 /// The methods that a path takes, whoever serves them; none for a path that does not exist. HEAD comes
 /// with GET (RFC 9110, 9.3.2).
 #[must_use]

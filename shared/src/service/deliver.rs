@@ -34,6 +34,7 @@ use crate::metrics::Metrics;
 use crate::random::Random;
 use crate::store::{self, Applied, Store};
 use crate::telemetry::trail;
+use crate::traces::{Context, Traces};
 
 #[derive(Debug)]
 pub struct Worker {
@@ -43,6 +44,7 @@ pub struct Worker {
     pub random: Arc<dyn Random>,
     pub policy: Policy,
     pub metrics: Arc<Metrics>,
+    pub traces: Traces,
 }
 
 /// What came of it.
@@ -74,6 +76,8 @@ struct Held {
     permit: Permit,
     /// Started before the claim was asked for, so that it never says more lease than there is.
     since: Instant,
+    /// The span of the work that this is part of.
+    within: Option<Context>,
 }
 
 impl Worker {
@@ -81,6 +85,18 @@ impl Worker {
     /// room it waits until `patience` at most. An error means that the first write did not reach the store.
     pub async fn deliver(
         &self,
+        id: NotificationId,
+        channel: Channel,
+        patience: Instant,
+        budget: &Budget,
+    ) -> Result<Delivery, store::Error> {
+        self.deliver_within(None, id, channel, patience, budget).await
+    }
+
+    /// As [`Self::deliver`], as a part of the work whose span this is.
+    pub async fn deliver_within(
+        &self,
+        within: Option<Context>,
         id: NotificationId,
         mut channel: Channel,
         patience: Instant,
@@ -97,13 +113,15 @@ impl Worker {
             let (token, lease_until) = (self.random.token(), now.plus(self.policy.lease));
             let claim = Change::Claim { now, skew: self.policy.clock_skew, token, lease_until, channel };
             return match budget.bound(self.apply(id, &claim)).await? {
-                Applied::Done(notification) => Ok(self.attempt(Held { notification, token, permit, since }, budget).await),
+                Applied::Done(notification) => {
+                    Ok(self.attempt(Held { notification, token, permit, since, within }, budget).await)
+                }
                 Applied::Refused(seen) if seen.channel != channel => {
                     // An event said so. The notification's own word never changes: this happens once.
                     channel = seen.channel;
                     continue;
                 }
-                Applied::Refused(seen) => self.resolve(seen, Some(permit), patience, budget).await,
+                Applied::Refused(seen) => self.resolve(seen, Some(permit), within, patience, budget).await,
                 Applied::Missing => Ok(Delivery::Missing),
                 Applied::Foreign => Ok(Delivery::Foreign),
             };
@@ -115,7 +133,7 @@ impl Worker {
         match self.step(&seen) {
             Step::Claim => self.deliver(seen.id, seen.channel, Instant::now(), budget).await,
             Step::TakeOver { .. } | Step::GiveUp { .. } | Step::Expire | Step::Held | Step::Wait | Step::Nothing => {
-                self.resolve(seen, None, Instant::now(), budget).await
+                self.resolve(seen, None, None, Instant::now(), budget).await
             }
         }
     }
@@ -149,6 +167,7 @@ impl Worker {
         &self,
         seen: Box<Notification>,
         permit: Option<Permit>,
+        within: Option<Context>,
         patience: Instant,
         budget: &Budget,
     ) -> Result<Delivery, store::Error> {
@@ -162,7 +181,7 @@ impl Worker {
                     None => self.room(seen.channel, patience, budget).await,
                 };
                 match room {
-                    Ok(permit) => self.take_over(seen, lost, permit, budget).await,
+                    Ok(permit) => self.take_over(seen, lost, permit, within, budget).await,
                     Err(not_begun) => Ok(not_begun),
                 }
             }
@@ -179,6 +198,7 @@ impl Worker {
         seen: Box<Notification>,
         lost: Token,
         permit: Permit,
+        within: Option<Context>,
         budget: &Budget,
     ) -> Result<Delivery, store::Error> {
         if !budget.allows_claim(self.policy.send_timeout) {
@@ -199,7 +219,7 @@ impl Worker {
             Applied::Done(notification) => {
                 crate::crash_point!(AfterTakeOver);
                 tracing::warn!(attempt.number = seen.attempt, "took over from a lost worker");
-                Ok(self.attempt(Held { notification, token, permit, since }, budget).await)
+                Ok(self.attempt(Held { notification, token, permit, since, within }, budget).await)
             }
             Applied::Refused(seen) => Ok(Delivery::Left(seen)),
             Applied::Missing => Ok(Delivery::Missing),
@@ -263,18 +283,9 @@ impl Worker {
         if held.since.elapsed() + needed > self.policy.lease || budget.remaining() < self.policy.send_timeout {
             return not_sent(ErrorCode::LeaseTooShort);
         }
-        let message = Message {
-            id: n.id,
-            tenant: n.tenant.clone(),
-            user_id: n.user_id.clone(),
-            channel: n.channel,
-            template: n.template.clone(),
-            data: n.data.clone(),
-            to: n.to.clone(),
-            attempt: n.attempt,
-            at: started_at,
-            traceparent: n.traceparent.clone(),
-        };
+        let mut span = self.traces.attempt(n, provider.name(), held.within);
+        let traceparent = span.context().map(|context| context.to_string()).or_else(|| n.traceparent.clone());
+        let message = Message::of(n, started_at, traceparent);
         let sending = AssertUnwindSafe(provider.send(&message)).catch_unwind();
         let sent = match timeout(self.policy.send_timeout, sending).await {
             Ok(Ok(sent)) => sent,
@@ -282,6 +293,7 @@ impl Worker {
             Ok(Err(_panic)) => Sent::Unknown { code: ErrorCode::WorkerPanicked, detail: None },
             Err(_elapsed) => Sent::Unknown { code: ErrorCode::Timeout, detail: None },
         };
+        span.sent(&sent);
         held.permit.answered(&sent, &*self.random);
         sent
     }

@@ -18,9 +18,10 @@ use tracing::Instrument;
 use super::Budget;
 use super::deliver::{Delivery, Worker};
 use crate::domain::{Channel, NotificationId};
-use crate::events::batch::Record;
+use crate::events::batch::{Place, Record};
 use crate::store;
 use crate::telemetry::trail;
+use crate::traces::{Context, Span};
 
 /// How many keys are looked at side by side: more than a usual batch has, as those that wait for one provider
 /// must not keep others from theirs. How many are *attempted* at once is for the lanes to say.
@@ -29,6 +30,14 @@ const SIDE_BY_SIDE: usize = 1_000;
 #[derive(Debug)]
 pub struct Process {
     pub worker: Arc<Worker>,
+}
+
+/// One record: what it asks for, and where it comes from.
+struct Asked {
+    id: NotificationId,
+    channel: Channel,
+    place: Place,
+    parent: Option<Context>,
 }
 
 /// What became of the records of a batch.
@@ -60,12 +69,14 @@ pub struct NothingReached {
 impl Process {
     pub async fn run(&self, records: Vec<Record>, budget: &Budget) -> Result<Report, NothingReached> {
         let mut report = Report::default();
-        let mut by_key: BTreeMap<String, Vec<(NotificationId, Channel)>> = BTreeMap::new();
+        let mut by_key: BTreeMap<String, Vec<Asked>> = BTreeMap::new();
         // Long enough for an attempt that was there before to end, and no longer: a batch holds up the next one.
         let patience = Instant::now() + self.worker.policy.send_timeout;
         for record in records {
             match record {
-                Record::Deliver { id, channel, key, .. } => by_key.entry(key).or_default().push((id, channel)),
+                Record::Deliver { id, channel, key, place, parent } => {
+                    by_key.entry(key).or_default().push(Asked { id, channel, place, parent });
+                }
                 Record::PassedOver => report.passed_over += 1,
                 Record::Poison { place, why } => {
                     tracing::error!(partition = place.partition, offset = place.offset, why, "poison: passed over");
@@ -88,11 +99,11 @@ impl Process {
         Ok(report)
     }
 
-    async fn in_order(&self, key: String, asked: Vec<(NotificationId, Channel)>, patience: Instant, budget: &Budget) -> Report {
+    async fn in_order(&self, key: String, asked: Vec<Asked>, patience: Instant, budget: &Budget) -> Report {
         let mut report = Report::default();
         // By then `due` has brought on whatever is left undone here.
         let caught_up = || Instant::now() + self.worker.policy.due_guard;
-        for (id, channel) in asked {
+        for Asked { id, channel, place, parent } in asked {
             let lane = self.worker.providers.lane(channel);
             if lane.is_behind_for(&key) {
                 report.waiting += 1;
@@ -100,8 +111,11 @@ impl Process {
             }
             // A panic costs its own record and no other; its lease runs out.
             let span = trail::of_background(id);
-            let delivery = AssertUnwindSafe(self.worker.deliver(id, channel, patience, budget)).catch_unwind();
-            let delivery = delivery.instrument(span.clone()).await;
+            let mut traced = self.worker.traces.work(id, channel, &place, parent);
+            let delivery = self.worker.deliver_within(traced.context(), id, channel, patience, budget);
+            let delivery = AssertUnwindSafe(delivery).catch_unwind().instrument(span.clone()).await;
+            tell(&mut traced, &delivery);
+            drop(traced);
             span.in_scope(|| match delivery {
                 Ok(Ok(Delivery::Attempted(_) | Delivery::Ended(_) | Delivery::Unfinished(_))) => report.attempted += 1,
                 Ok(Ok(Delivery::Left(_))) => report.left += 1,
@@ -141,6 +155,24 @@ impl Process {
             });
         }
         report
+    }
+}
+
+/// What became of one record, for its span.
+fn tell<P>(span: &mut Span, delivery: &Result<Result<Delivery, store::Error>, P>) {
+    match delivery {
+        Ok(Ok(Delivery::Attempted(_))) => span.worked("attempted"),
+        Ok(Ok(Delivery::Ended(_))) => span.worked("ended"),
+        Ok(Ok(Delivery::Left(_))) => span.worked("left"),
+        Ok(Ok(Delivery::Unfinished(_))) => span.not_worked("unfinished"),
+        Ok(Ok(Delivery::NotBegun)) => span.worked("not-begun"),
+        Ok(Ok(Delivery::Full)) => span.worked("full"),
+        Ok(Ok(Delivery::LeftAlone)) => span.worked("left-alone"),
+        Ok(Ok(Delivery::Missing)) => span.not_worked("missing"),
+        Ok(Ok(Delivery::Foreign)) => span.not_worked("foreign"),
+        Ok(Err(store::Error::Unreadable { .. })) => span.not_worked("unreadable"),
+        Ok(Err(_)) => span.not_worked("not-claimed"),
+        Err(_panic) => span.not_worked("panicked"),
     }
 }
 

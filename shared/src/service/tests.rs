@@ -19,6 +19,7 @@ use crate::events::{self, Event, Outbox, Publisher};
 use crate::random::SystemRandom;
 use crate::retry::RetryPolicy;
 use crate::store::{Applied, Created, Due, Error, Page, Position, Store};
+use crate::traces::Traces;
 
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -98,6 +99,7 @@ fn worker(store: Answer) -> Arc<Worker> {
         random,
         policy,
         metrics: Arc::default(),
+        traces: Traces::default(),
     })
 }
 
@@ -157,7 +159,7 @@ async fn what_is_stored_is_accepted_when_neither_kafka_nor_the_claim_is_answered
 #[tokio::test(start_paused = true)]
 async fn a_record_whose_item_can_not_be_read_does_not_block_its_partition() {
     let place = Place { partition: "notification-events-0".to_owned(), offset: Some(1) };
-    let record = Record::Deliver { id: id(), channel: Channel::Email, key: "k".to_owned(), place };
+    let record = Record::Deliver { id: id(), channel: Channel::Email, key: "k".to_owned(), place, parent: None };
     let report = Process { worker: worker(Answer::Unreadable) }.run(vec![record], &budget()).await.unwrap();
     assert_eq!(report, Report { left: 1, ..Report::default() });
 }
@@ -165,7 +167,7 @@ async fn a_record_whose_item_can_not_be_read_does_not_block_its_partition() {
 #[tokio::test(start_paused = true)]
 async fn a_batch_of_which_no_claim_reached_the_store_comes_again() {
     let place = Place { partition: "notification-events-0".to_owned(), offset: Some(1) };
-    let record = Record::Deliver { id: id(), channel: Channel::Email, key: "k".to_owned(), place };
+    let record = Record::Deliver { id: id(), channel: Channel::Email, key: "k".to_owned(), place, parent: None };
     let nothing = Process { worker: worker(Answer::Never) }.run(vec![record], &budget()).await.unwrap_err();
     assert_eq!((nothing.failed, nothing.not_begun), (1, 0));
 }

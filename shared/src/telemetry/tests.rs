@@ -190,7 +190,11 @@ fn a_line_has_the_names_of_its_request_or_of_the_one_that_created_whatever_rust_
             trail::goes_back_to(&n);
             tracing::error!("seen");
         });
-        trail::of_request("asking-later", Some("00-33333333333333333333333333333333-4444444444444444-01")).in_scope(|| {
+        trail::of_request(
+            "asking-later",
+            crate::traces::Context::parse("00-33333333333333333333333333333333-4444444444444444-01"),
+        )
+        .in_scope(|| {
             trail::is_about(n.id);
             trail::goes_back_to(&n);
             tracing::error!("asked");

@@ -11,13 +11,13 @@ use tracing::Span;
 use tracing::field::{Empty, display};
 
 use crate::domain::{Notification, NotificationId};
+use crate::traces::Context;
 
 const BACKGROUND: &str = "background";
 
-/// `traceparent` in the form of the store: checked when it came in.
 #[must_use]
-pub fn of_request(request_id: &str, traceparent: Option<&str>) -> Span {
-    let trace = traceparent.and_then(trace_id);
+pub fn of_request(request_id: &str, context: Option<Context>) -> Span {
+    let trace = context.map(Context::trace_id);
     tracing::error_span!("request", request.id = request_id, trace.id = trace, notification.id = Empty)
 }
 
@@ -39,13 +39,13 @@ pub fn goes_back_to(n: &Notification) {
         if let Some(request_id) = &n.request_id {
             span.record("request.id", request_id);
         }
-        if let Some(trace) = n.traceparent.as_deref().and_then(trace_id) {
-            span.record("trace.id", trace);
+        if let Some(context) = n.traceparent.as_deref().and_then(Context::parse) {
+            span.record("trace.id", context.trace_id());
         }
     }
 }
 
-/// The second part of `00-<trace>-<span>-<flags>`.
-fn trace_id(traceparent: &str) -> Option<&str> {
-    traceparent.split('-').nth(1)
+/// For a notification that was created without a trace: this attempt has one all the same.
+pub fn begins_trace(context: Context) {
+    Span::current().record("trace.id", context.trace_id());
 }

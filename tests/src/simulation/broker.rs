@@ -48,6 +48,7 @@ impl Batch {
             channel: event.channel,
             key: event.key.clone(),
             place: place(self.from + n),
+            parent: None,
         };
         self.events.iter().enumerate().map(record).collect()
     }

@@ -17,6 +17,7 @@ use shared::service::get::Get;
 use shared::service::process::Process;
 use shared::service::redrive::Redrive;
 use shared::service::{Budget, OnUnknown, Policy};
+use shared::traces::Traces;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::broker::{RemoteBroker, Source};
@@ -73,6 +74,7 @@ impl Host {
             random: Arc::new(Draws(Arc::clone(world))),
             policy,
             metrics: Arc::default(),
+            traces: Traces::default(),
         });
         Arc::new(Self {
             machine,

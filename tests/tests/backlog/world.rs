@@ -19,6 +19,7 @@ use shared::service::process::Process;
 use shared::service::redrive::Redrive;
 use shared::service::{Budget, Policy};
 use shared::store::{Applied, Created, Due, Error, Page, Position, Store};
+use shared::traces::Traces;
 use tests::simulation::dice::Dice;
 use tests::simulation::model_store::ModelStore;
 use tests::stage::{POLICY, TokioClock, new_notification};
@@ -75,6 +76,7 @@ impl World {
             random: Arc::new(Dice::new(1)),
             policy: LASTING,
             metrics: Arc::default(),
+            traces: Traces::default(),
         });
         let outbox = || Arc::new(Outbox::new(Some(Arc::<Parts>::clone(&parts))));
         Self {
@@ -118,6 +120,7 @@ impl World {
                 channel: event.channel,
                 key: event.key,
                 place: place(),
+                parent: None,
             });
             self.process.run(records.collect(), &long()).await.unwrap();
         }

@@ -22,6 +22,7 @@ use shared::service::process::Process;
 use shared::service::redrive::Redrive;
 use shared::service::{Budget, Policy};
 use shared::store::Store;
+use shared::traces::Traces;
 use tests::stage::{Broker, POLICY, START, new_notification};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -176,6 +177,7 @@ impl House {
             // Nothing here is about how often a notification is tried.
             policy: Policy { retry: RetryPolicy { max_attempts: 1_000, ..policy.retry }, ..policy },
             metrics: Arc::default(),
+            traces: Traces::default(),
         });
         let outbox = Arc::new(Outbox::new(kafka.then(|| -> Arc<dyn Publisher> { broker.clone() })));
         Self {
@@ -241,6 +243,7 @@ impl House {
             channel: event.channel,
             key: event.key,
             place: place(),
+            parent: None,
         };
         log.drain(..next).map(record).collect()
     }

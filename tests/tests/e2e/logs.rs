@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
+use tests::collector::Collector;
 use tests::receiver::{Receiver, Reply};
 use tests::server_process::ServerProcess;
 
@@ -27,9 +28,13 @@ async fn nothing_leaks(format: &str) {
     let secret = format!("whsec_{}", STANDARD.encode("canary-secret-canary-secret-cana"));
     let encoded = secret.trim_start_matches("whsec_").to_owned();
     let mail = format!("{}/canary-mail?token=canary-token", receiver.binding());
+    let collector = Collector::start().await.unwrap();
+    let endpoint = collector.endpoint();
     let settings = [
         ("LOG_FORMAT", format),
         ("RUST_LOG", "trace"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20canary-collector"),
         ("EMAIL_PROVIDER", mail.as_str()),
         // Nobody listens there.
         ("SMS_PROVIDER", "webhook+http://127.0.0.1:1/canary-sms"),
@@ -93,6 +98,15 @@ async fn nothing_leaks(format: &str) {
     for forbidden in [CANARY, "+436601234567", "436601234567", &encoded, "example.com"] {
         let found = logs.lines().find(|line| line.to_lowercase().contains(&forbidden.to_lowercase()));
         assert_eq!(found, None, "{forbidden} is in the log");
+    }
+    let exports = collector.requests();
+    assert!(collector.spans().len() > 20, "it told too little to prove anything");
+    for export in &exports {
+        assert_eq!(export.header("authorization"), Some("Bearer canary-collector"));
+        let told = String::from_utf8_lossy(&export.body).to_lowercase();
+        for forbidden in [CANARY, "436601234567", &encoded.to_lowercase(), "example.com"] {
+            assert!(!told.contains(forbidden), "{forbidden} is in what was exported: {:#?}", collector.spans());
+        }
     }
     assert!(logs.lines().count() > 20, "it said too little to prove anything:\n{logs}");
 }

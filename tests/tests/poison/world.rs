@@ -18,6 +18,7 @@ use shared::service::deliver::Worker;
 use shared::service::process::Process;
 use shared::service::redrive::Redrive;
 use shared::store::{Applied, Created, Due, Error, Page, Position, Store};
+use shared::traces::Traces;
 use tests::simulation::dice::Dice;
 use tests::simulation::model_store::ModelStore;
 use tests::stage::{POLICY, TokioClock, new_notification};
@@ -71,6 +72,7 @@ impl World {
             random: Arc::<Dice>::clone(dice),
             policy: POLICY,
             metrics: Arc::default(),
+            traces: Traces::default(),
         });
         let redrive = Redrive { worker: Arc::clone(&worker), outbox: Arc::new(Outbox::new(None)) };
         Self { parts, process: Process { worker }, redrive, clock, dice: Arc::clone(dice) }

@@ -13,6 +13,7 @@ use shared::random::{Random, SystemRandom};
 use shared::service::create::{Create, Creation};
 use shared::service::deliver::{Delivery, Worker};
 use shared::store::Store;
+use shared::traces::Traces;
 use tests::simulation::model_store::ModelStore;
 use tests::stage::{Broker, POLICY, START, new_notification, plenty};
 use tokio::time::Instant;
@@ -35,6 +36,7 @@ fn worker(store: &Arc<ModelStore>) -> Arc<Worker> {
         random: Arc::new(SystemRandom),
         policy: POLICY,
         metrics: Arc::default(),
+        traces: Traces::default(),
     })
 }
 

@@ -87,7 +87,7 @@ pub fn parse(received: &Received<'_>, now: Timestamp, channels: &dyn Channels) -
         expires_at,
         created_by: received.caller.name.clone(),
         request_id: Some(received.request_id.as_str().to_owned()),
-        traceparent: trace::parent(received.headers),
+        traceparent: trace::parent(received.headers).map(|context| context.to_string()),
     })
 }
 

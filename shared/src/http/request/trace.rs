@@ -1,37 +1,27 @@
 //! `traceparent` (W3C Trace Context, level 1): kept if it is valid, dropped without a word if not, as the
 //! recommendation asks.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
+
+use crate::traces::Context;
 
 const HEADER: &str = "traceparent";
 
-/// In the form of version 00, which is also how a later version begins.
-pub(in crate::http) fn parent(headers: &HeaderMap) -> Option<String> {
+pub(in crate::http) fn parent(headers: &HeaderMap) -> Option<Context> {
     let mut sent = headers.get_all(HEADER).iter();
     let (Some(value), None) = (sent.next(), sent.next()) else { return None };
-    let text = value.to_str().ok()?;
-    let mut parts = text.split('-');
-    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let more = parts.next().is_some();
-    let valid = is_hex(version, 2)
-        && version != "ff"
-        && (version != "00" || !more)
-        && is_hex(trace, 32)
-        && trace.bytes().any(|b| b != b'0')
-        && is_hex(span, 16)
-        && span.bytes().any(|b| b != b'0')
-        && is_hex(flags, 2);
-    valid.then(|| format!("00-{trace}-{span}-{flags}"))
+    Context::parse(value.to_str().ok()?)
 }
 
-fn is_hex(text: &str, length: usize) -> bool {
-    text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+/// From here on this is the parent, for the handler and whatever is stored.
+pub(in crate::http) fn set_parent(headers: &mut HeaderMap, context: Context) {
+    if let Ok(value) = HeaderValue::try_from(context.to_string()) {
+        headers.insert(HEADER, value);
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn parse(values: &[&str]) -> Option<String> {
@@ -39,7 +29,7 @@ mod tests {
         for value in values {
             headers.append(HEADER, HeaderValue::from_str(value).unwrap());
         }
-        parent(&headers)
+        parent(&headers).map(|context| context.to_string())
     }
 
     #[test]
