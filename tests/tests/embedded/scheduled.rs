@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 
 const CLIENTS: usize = 8;
 /// Far enough ahead for all of them to be created before.
-const PER_CREATE: Duration = Duration::from_millis(3);
+const PER_CREATE: Duration = Duration::from_millis(5);
 const AHEAD: Duration = Duration::from_secs(2);
 /// For each, on a machine that is busy with other things; none is waited for this long unless it is wrong.
 const PATIENCE_PER_ONE: Duration = Duration::from_millis(50);
