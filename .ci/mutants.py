@@ -264,6 +264,10 @@ def build(work, mutants):
             shutil.copy2(ROOT / name, tree / name)
     manifest = tree / "Cargo.toml"
     manifest.write_text(manifest.read_text().replace('= "deny"', '= "allow"'))
+    # What a test starts is the same product, and is to have the same fault.
+    for test in [*(tree / "tests").rglob("*.rs"), *(tree / "server/tests").rglob("*.rs")]:
+        passed_on = '.env_clear().envs(std::env::vars().filter(|(name, _)| name.starts_with("MUTANT")))'
+        test.write_text(test.read_text().replace(".env_clear()", passed_on))
     lib = tree / "shared/src/lib.rs"
     lib.write_text(lib.read_text().replace("pub mod access;", "pub mod access;\npub mod mutants;", 1))
     (tree / "shared/src/mutants.rs").write_text(SWITCH.replace("COUNT", str(len(mutants) + 1)))
@@ -391,8 +395,8 @@ def verdict(mutant, tests, within):
 def main():
     work = pathlib.Path(sys.argv[1])
     wanted = sys.argv[2:]
-    again = "--again" in wanted
-    wanted = [word for word in wanted if word != "--again"]
+    again, only_left = "--again" in wanted, "--left" in wanted
+    wanted = [word for word in wanted if not word.startswith("--")]
     mutants = [Mutant(number, named) for number, named in enumerate(json.loads((work / "named.json").read_text()), start=1)]
     began = time.monotonic()
     messages = built_before(work, mutants) if again else build(work, mutants)
@@ -405,13 +409,16 @@ def main():
         by_file[mutant.file].add(mutant.number)
 
     def reaching(mutant):
-        # Who comes by a const function is not seen: whoever comes by its file may, and so may its module's own tests.
+        # Who comes by a const function is not seen. Whoever comes by its file may, its module's own tests may, and where
+        # nobody is seen to come by, anybody may.
         module = mutant.file.removeprefix("shared/src/").removesuffix(".rs").removesuffix("/mod").replace("/", "::") + "::"
         places = by_file[mutant.file] if mutant.in_const else {mutant.number}
         near = [test for test in tests if test.reaches & places or mutant.in_const and test.name.startswith(module)]
-        return sorted(near, key=lambda test: (not test.name.startswith(module), test.took))
+        return sorted(near or (tests if mutant.in_const else []), key=lambda test: (not test.name.startswith(module), test.took))
 
-    report = {m: "not yet caught" for m in mutants if m.state == "switched" and all(word in f"{m.file} {m.name}" for word in wanted)}
+    known = work / "caught.txt"
+    caught = set(known.read_text().splitlines()) if only_left and known.exists() else set()
+    report = {m: "caught before" if m.name in caught else "not yet caught" for m in mutants if m.state == "switched" and all(word in m.name for word in wanted)}
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool, (work / "progress.txt").open("w") as progress:
         # The quick tests first, for all; then the rest for what is left.
         for within in (QUICK, float("inf")):
@@ -422,6 +429,7 @@ def main():
     with (work / "report.txt").open("w") as out:
         for mutant in mutants:
             out.write(f"{mutant.name}: {report.get(mutant, mutant.state)}\n")
+    known.write_text("".join(f"{m.name}\n" for m, said in report.items() if said.startswith("caught")))
     caught = sum(said.startswith("caught") for said in report.values())
     for mutant, said in report.items():
         if said.startswith("missed"):

@@ -244,6 +244,28 @@ mod tests {
     }
 
     #[test]
+    fn the_last_twenty_are_remembered() {
+        let record = |number| Attempt {
+            number,
+            started_at: Timestamp::from_millis(0),
+            finished_at: Timestamp::from_millis(0),
+            channel: Channel::Email,
+            provider: None,
+            outcome: Outcome::NotSent,
+            code: Some(ErrorCode::ChannelOff),
+            detail: None,
+            token: Token::from_uuid(uuid::Uuid::from_u128(7)),
+        };
+        let numbers = |attempts: &[Attempt]| attempts.iter().map(|attempt| attempt.number).collect::<Vec<_>>();
+        let mut attempts = Vec::new();
+        for number in 1..=45 {
+            attempts = with(&attempts, record(number));
+            let first = number.saturating_sub(19).max(1);
+            assert_eq!(numbers(&attempts), (first..=number).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
     fn the_written_forms_read_back() {
         for code in ErrorCode::ALL {
             assert_eq!(ErrorCode::parse(code.as_str()), Ok(code));

@@ -204,4 +204,9 @@ mod tests {
             assert_eq!(seen.insert(*Fingerprint::of(fields).as_bytes(), n), None, "variant {n}");
         }
     }
+
+    #[test]
+    fn a_debug_print_does_not_tell_the_key() {
+        assert_eq!(format!("{:?}", IdempotencyKey::parse("canary").unwrap()), "IdempotencyKey(…)");
+    }
 }

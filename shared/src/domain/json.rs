@@ -292,6 +292,14 @@ mod tests {
     }
 
     #[test]
+    fn a_debug_print_says_what_it_is_and_nothing_of_what_it_holds() {
+        let text = r#"{"canary":["canary"]}"#;
+        assert_eq!(format!("{:?}", JsonObject::parse(&raw(text)).unwrap()), "JsonObject(21 bytes)");
+        assert_eq!(format!("{:?}", Json::parse(&raw(text), 16).unwrap()), "Json(…)");
+        assert_eq!(format!("{:?}", serde_json::from_str::<Entries>(text).unwrap()), "Entries(1)");
+    }
+
+    #[test]
     fn numbers_keep_their_text_and_space_goes() {
         let parsed = JsonObject::parse(&raw(r#"{ "b" : 1.10, "a": [ 1E5, 12345678901234567890123 ] }"#)).unwrap();
         assert_eq!(parsed.as_str(), r#"{"b":1.10,"a":[1E5,12345678901234567890123]}"#);

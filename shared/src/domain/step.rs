@@ -62,3 +62,6 @@ impl Step {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,4 +113,9 @@ mod tests {
             assert!(Timestamp::parse(wrong).is_err(), "{wrong}");
         }
     }
+
+    #[test]
+    fn a_debug_print_is_the_written_form() {
+        assert_eq!(format!("{:?}", Timestamp::from_millis(1_893_456_000_001)), "2030-01-01T00:00:00.001Z");
+    }
 }

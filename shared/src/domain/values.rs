@@ -119,6 +119,20 @@ mod tests {
     }
 
     #[test]
+    fn a_template_has_each_of_its_rules() {
+        for text in ["", "a b", "a//b", "/a", "a/", "./a", "a/..", "ü", &"t".repeat(101)] {
+            assert!(Template::parse(text).is_err(), "{text}");
+        }
+        assert!(Template::parse(&"t".repeat(100)).is_ok());
+    }
+
+    #[test]
+    fn a_debug_print_of_metadata_says_how_much_there_is_and_no_more() {
+        let metadata = Metadata::parse(BTreeMap::from([("canary".to_owned(), "canary".to_owned())])).unwrap();
+        assert_eq!(format!("{metadata:?}"), "Metadata(1 entries)");
+    }
+
+    #[test]
     fn lengths_are_counted_in_characters_not_bytes() {
         assert!(UserId::parse(&"ü".repeat(100)).is_ok());
         assert!(UserId::parse(&"ü".repeat(101)).is_err());

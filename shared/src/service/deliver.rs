@@ -398,3 +398,6 @@ fn log_attempt(n: &Notification) {
         "attempt finished"
     );
 }
+
+#[cfg(test)]
+mod tests;

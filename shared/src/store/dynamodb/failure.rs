@@ -92,7 +92,9 @@ mod tests {
         assert!(answered("t", None, 500).is_transient());
         assert!(matches!(answered("t", Some("AccessDeniedException"), 400), Error::Forbidden));
         for code in ["UnrecognizedClientException", "ValidationException", "ExpiredTokenException"] {
-            assert!(matches!(answered("t", Some(code), 400), Error::Refused { what } if what.starts_with(code)));
+            let refused = answered("t", Some(code), 400);
+            assert!(!refused.is_transient(), "{code}");
+            assert!(matches!(refused, Error::Refused { what } if what.starts_with(code)));
         }
         assert!(matches!(answered("t", Some("ResourceNotFoundException"), 400), Error::TableMissing { table } if table == "t"));
     }
