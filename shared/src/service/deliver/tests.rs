@@ -65,7 +65,12 @@ impl Store for Slow {
                 item.attempts.clone_from(attempts);
                 Ok(Applied::Done(Box::new(item.clone())))
             }
-            other => panic!("nobody asks for {other:?}"),
+            Change::TakeOver { .. }
+            | Change::GiveUp { .. }
+            | Change::Cancel { .. }
+            | Change::Expire { .. }
+            | Change::Retry { .. }
+            | Change::Rearm { .. } => panic!("nobody asks for {change:?}"),
         }
     }
 
