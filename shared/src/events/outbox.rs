@@ -27,7 +27,9 @@ pub enum Mode {
 pub enum Handed {
     /// The broker has it.
     Published,
-    /// There is no Kafka, or it is away: whoever asks does the work at once.
+    /// It was tried, and no answer came: the broker may have it all the same. Whoever asks does the work at once.
+    Unanswered,
+    /// There is no Kafka, it is left alone, or it refused: whoever asks does the work at once.
     NotPublished,
 }
 
@@ -85,8 +87,12 @@ impl Outbox {
                         }
                     }
                 }
+                let handed = match &error {
+                    Error::Unavailable { .. } => Handed::Unanswered,
+                    Error::Refused { .. } => Handed::NotPublished,
+                };
                 self.change(State::Down { until: Instant::now() + PAUSE, last: error });
-                Handed::NotPublished
+                handed
             }
         }
     }
@@ -200,7 +206,7 @@ mod tests {
         let (outbox, mut tries) = outbox();
         let first = hand_over(&outbox);
         tries.recv().await.unwrap().send(Err(away())).unwrap();
-        assert_eq!(first.await.unwrap(), Handed::NotPublished);
+        assert_eq!(first.await.unwrap(), Handed::Unanswered);
         advance(PAUSE - MOMENT).await;
         for _ in 0..10 {
             assert_eq!(outbox.hand_over(&event()).await, Handed::NotPublished);
@@ -233,10 +239,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_try_that_fails_begins_a_new_pause() {
         let (outbox, mut tries) = outbox();
-        for _ in 0..3 {
+        for n in 0..3 {
             let one = hand_over(&outbox);
-            tries.recv().await.unwrap().send(Err(away())).unwrap();
-            assert_eq!(one.await.unwrap(), Handed::NotPublished);
+            // A refusal is an answer: the broker has it for certain not.
+            let (error, handed) = if n == 1 {
+                (Error::Refused { what: "no such topic".to_owned() }, Handed::NotPublished)
+            } else {
+                (away(), Handed::Unanswered)
+            };
+            tries.recv().await.unwrap().send(Err(error)).unwrap();
+            assert_eq!(one.await.unwrap(), handed);
             assert_eq!(outbox.hand_over(&event()).await, Handed::NotPublished);
             assert!(tries.try_recv().is_err());
             advance(PAUSE).await;

@@ -166,10 +166,11 @@ impl Create {
         }
         // Without an answer in all that time the event may be on its way: then nothing is claimed here either.
         let handed = timeout_at(budget.deadline, self.outbox.hand_over(&Event::due(&n, now))).await;
-        match handed.unwrap_or(Handed::NotPublished) {
+        match handed.unwrap_or(Handed::Unanswered) {
             Handed::Published => Ok(SetOff::InBackground(n)),
             // A client doesn't wait for other clients' attempts: without room at once it is left to `due`.
-            Handed::NotPublished => match self.worker.deliver(n.id, n.channel, Instant::now(), budget).await {
+            Handed::Unanswered | Handed::NotPublished => match self.worker.deliver(n.id, n.channel, Instant::now(), budget).await
+            {
                 Ok(Delivery::Attempted(after) | Delivery::Ended(after)) => Ok(SetOff::AtOnce(after)),
                 Ok(Delivery::Left(now) | Delivery::Unfinished(now)) => Ok(SetOff::InBackground(now)),
                 Ok(Delivery::NotBegun | Delivery::Full | Delivery::LeftAlone) => Ok(SetOff::InBackground(n)),

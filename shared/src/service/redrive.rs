@@ -78,7 +78,8 @@ struct Armed {
     notification: Box<Notification>,
     /// As the re-arm left it.
     due_at: DueAt,
-    redriven_before: u32,
+    /// How many looks count if it has to wait for its provider: not this one, unless its event may be on its way.
+    counted: u32,
 }
 
 /// One look at one shard, from its beginning to what is not due yet.
@@ -209,7 +210,7 @@ impl Redrive {
         match self.worker.apply(due.id, &Change::Rearm { seen: due.due_at, due_at }).await {
             Ok(Applied::Done(notification)) => {
                 trail::goes_back_to(&notification);
-                self.look(Armed { notification, due_at, redriven_before }).await
+                self.look(Armed { notification, due_at, counted: redriven_before }).await
             }
             // Finished, or another run was first: the index is behind its table.
             Ok(Applied::Refused(_) | Applied::Missing | Applied::Foreign) => Err(Done::Passed),
@@ -245,11 +246,14 @@ impl Redrive {
             Step::Claim | Step::TakeOver { .. } => {
                 let helps = armed.due_at.redriven < BY_ITSELF && self.worker.providers.lane(n.channel).is_open();
                 let event = Event::due(n, self.worker.clock.now());
-                if helps && self.outbox.hand_over(&event).await == Handed::Published {
-                    crate::crash_point!(AfterRepublish);
-                    return Err(Done::Published);
+                match if helps { self.outbox.hand_over(&event).await } else { Handed::NotPublished } {
+                    Handed::Published => {
+                        crate::crash_point!(AfterRepublish);
+                        Err(Done::Published)
+                    }
+                    Handed::Unanswered => Ok(Armed { counted: armed.due_at.redriven, ..armed }),
+                    Handed::NotPublished => Ok(armed),
                 }
-                Ok(armed)
             }
             Step::Expire | Step::GiveUp { .. } => Ok(armed),
         }
@@ -266,7 +270,7 @@ impl Redrive {
     }
 
     async fn advance(&self, armed: Armed, budget: &Budget) -> Done {
-        let Armed { notification, due_at, redriven_before } = armed;
+        let Armed { notification, due_at, counted } = armed;
         let (id, channel) = (notification.id, notification.channel);
         trail::goes_back_to(&notification);
         // A panic costs its own notification and no other; its lease runs out.
@@ -278,7 +282,7 @@ impl Redrive {
             Ok(Delivery::Attempted(_) | Delivery::Ended(_) | Delivery::Unfinished(_)) => Done::Processed,
             Ok(Delivery::Left(_) | Delivery::Missing | Delivery::Foreign) => Done::Passed,
             Ok(Delivery::NotBegun) => Done::PutOff,
-            Ok(Delivery::Full | Delivery::LeftAlone) => Done::Waiting(self.line_up(id, channel, due_at, redriven_before).await),
+            Ok(Delivery::Full | Delivery::LeftAlone) => Done::Waiting(self.line_up(id, channel, due_at, counted).await),
             Err(error) => {
                 error.tell("re-armed, but not brought on: it comes again");
                 Done::PutOff
@@ -287,7 +291,7 @@ impl Redrive {
     }
 
     /// Its guard is for an event that may be on its way. Nothing is: it comes again when there may be room
-    /// for it, and this look doesn't count. Without this write it would come after its guard. When to look again.
+    /// for it, and this look doesn't count (but for an event that was tried). Without this write it would come after its guard. When to look again.
     async fn line_up(&self, id: NotificationId, channel: Channel, seen: DueAt, redriven: u32) -> Timestamp {
         let guard = self.worker.policy.due_guard;
         let wait = self.worker.providers.lane(channel).later(guard * LAST_GUARD).saturating_duration_since(Instant::now());
