@@ -77,6 +77,10 @@ def api(template, openapi):
     return findings + browsers(template["Resources"]["Api"]["Properties"].get("CorsConfiguration"), openapi)
 
 
+# What the Fetch standard lets every page see, and answers of ours have.
+SEEN_BY_ALL = {"cache-control", "content-type"}
+
+
 def browsers(cors, openapi):
     """A page sees no header that is not exposed, and sends none that is not allowed."""
     condition, given, _ = cors["Fn::If"]
@@ -90,5 +94,5 @@ def browsers(cors, openapi):
     seen = {header.lower() for operation in operations for one in operation["responses"].values() for header in named(one, "responses").get("headers", {})}
     findings = [] if condition == "HasCors" else ["browsers: what they may do is not by CorsOrigins"]
     findings += [f"browsers: a page may not send {name}" for name in sorted((sent | SENT_BESIDES) - set(given["AllowHeaders"]))]
-    findings += [f"browsers: a page can't see {name}" for name in sorted(seen - {"content-type"} - set(given["ExposeHeaders"]))]
+    findings += [f"browsers: a page can't see {name}" for name in sorted(seen - SEEN_BY_ALL - set(given["ExposeHeaders"]))]
     return findings
