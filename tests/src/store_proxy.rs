@@ -34,6 +34,12 @@ pub enum Fault {
     LeaveUnprocessed,
     /// The first key of a batch has no item any more, as when an index trails its table.
     ForgetFirst,
+    /// A query's answer ends after one item, as after the megabyte that it may hold.
+    ShortPage,
+    /// The table is described as if it were being made.
+    TableCreating,
+    /// The first index of the table is described so.
+    IndexCreating,
 }
 
 #[derive(Debug)]
@@ -183,6 +189,17 @@ async fn serve(mut connection: TcpStream, shared: Arc<Shared>) {
                 drop(split_batch(&mut request, |keys| keys.split_off(1)));
                 shared.forward(&request).await
             }
+            Some(Fault::ShortPage) => {
+                request.change(|body| body["Limit"] = json!(1));
+                shared.forward(&request).await
+            }
+            Some(Fault::TableCreating) => {
+                shared.forward(&request).await.changed(|body| body["Table"]["TableStatus"] = json!("CREATING"))
+            }
+            Some(Fault::IndexCreating) => {
+                let index = |body: &mut Value| body["Table"]["GlobalSecondaryIndexes"][0]["IndexStatus"] = json!("CREATING");
+                shared.forward(&request).await.changed(index)
+            }
         };
         if http::write(&mut connection, &answer).await.is_err() {
             return;
@@ -203,22 +220,18 @@ fn forbidden(operation: &str) -> Value {
 
 async fn leave_unprocessed(shared: &Shared, request: &mut Request) -> Answer {
     let left = split_batch(request, |keys| keys.drain(..1).collect());
-    let mut answer = shared.forward(request).await;
-    let mut body: Value = serde_json::from_slice(&answer.body).expect("an answer in JSON");
-    body["UnprocessedKeys"] = left;
-    answer.body = body.to_string().into_bytes();
-    answer
+    shared.forward(request).await.changed(|body| body["UnprocessedKeys"] = left)
 }
 
 /// Leaves those keys in the request that `take` takes; the others come back.
 fn split_batch(request: &mut Request, take: fn(&mut Vec<Value>) -> Vec<Value>) -> Value {
-    let mut asked: Value = serde_json::from_slice(&request.body).expect("the SDK sends JSON");
-    let mut left = asked["RequestItems"].clone();
-    for (asked, left) in tables(&mut asked["RequestItems"]).zip(tables(&mut left)) {
-        asked["Keys"] = Value::Array(take(left["Keys"].as_array_mut().expect("keys")));
-    }
-    request.body = asked.to_string().into_bytes();
-    left
+    request.change(|asked| {
+        let mut left = asked["RequestItems"].clone();
+        for (asked, left) in tables(&mut asked["RequestItems"]).zip(tables(&mut left)) {
+            asked["Keys"] = Value::Array(take(left["Keys"].as_array_mut().expect("keys")));
+        }
+        left
+    })
 }
 
 fn tables(of: &mut Value) -> impl Iterator<Item = &mut Value> {

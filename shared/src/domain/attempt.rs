@@ -243,9 +243,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_last_twenty_are_remembered() {
-        let record = |number| Attempt {
+    fn record(number: u32) -> Attempt {
+        Attempt {
             number,
             started_at: Timestamp::from_millis(0),
             finished_at: Timestamp::from_millis(0),
@@ -255,7 +254,22 @@ mod tests {
             code: Some(ErrorCode::ChannelOff),
             detail: None,
             token: Token::from_uuid(uuid::Uuid::from_u128(7)),
-        };
+        }
+    }
+
+    #[test]
+    fn a_provider_was_asked_unless_the_attempt_ended_before() {
+        use ErrorCode::{AttemptsExhausted, ChannelOff, Expired, LeaseLost, LeaseTooShort, RecipientMissing};
+        let before = [AttemptsExhausted, ChannelOff, Expired, LeaseLost, LeaseTooShort, RecipientMissing];
+        assert!(Attempt { code: None, ..record(1) }.provider_was_asked());
+        for code in ErrorCode::ALL {
+            let attempt = Attempt { code: Some(code), ..record(1) };
+            assert_eq!(attempt.provider_was_asked(), !before.contains(&code), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_twenty_are_remembered() {
         let numbers = |attempts: &[Attempt]| attempts.iter().map(|attempt| attempt.number).collect::<Vec<_>>();
         let mut attempts = Vec::new();
         for number in 1..=45 {

@@ -164,6 +164,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{Channel, NotificationId, Timestamp};
+    use crate::telemetry::captured::Captured;
 
     const MOMENT: Duration = Duration::from_millis(1);
 
@@ -253,6 +254,28 @@ mod tests {
             assert!(tries.try_recv().is_err());
             advance(PAUSE).await;
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_many_that_meet_one_failure_the_first_tells_and_so_does_the_end() {
+        let captured = Captured::default();
+        let guard = captured.start();
+        let (outbox, mut tries) = outbox();
+        let refused = || Error::Refused { what: "no such topic".to_owned() };
+        let many: Vec<_> = (0..4).map(|_| hand_over(&outbox)).collect();
+        for (one, error) in many.into_iter().zip([away(), away(), refused(), refused()]) {
+            tries.recv().await.unwrap().send(Err(error)).unwrap();
+            one.await.unwrap();
+        }
+        advance(PAUSE).await;
+        for _ in 0..2 {
+            let one = hand_over(&outbox);
+            tries.recv().await.unwrap().send(Ok(())).unwrap();
+            one.await.unwrap();
+        }
+        drop(guard);
+        let levels: Vec<_> = captured.lines().iter().map(|line| line["level"].clone()).collect();
+        assert_eq!(levels, ["WARN", "ERROR", "INFO"]);
     }
 
     #[tokio::test(start_paused = true)]

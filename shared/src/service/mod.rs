@@ -7,6 +7,8 @@ pub mod get;
 pub mod process;
 pub mod redrive;
 #[cfg(test)]
+mod stub;
+#[cfg(test)]
 mod tests;
 
 use std::time::Duration;

@@ -189,3 +189,6 @@ impl Report {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -352,3 +352,6 @@ impl Pass {
         self.report.published + self.report.processed > 0
     }
 }
+
+#[cfg(test)]
+mod tests;

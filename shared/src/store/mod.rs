@@ -112,3 +112,23 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Whether the store answers and the table is there.
     async fn check(&self) -> Result<(), Error>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::captured::told_by;
+
+    #[test]
+    fn only_what_somebody_has_to_mend_is_told_as_an_error() {
+        let what = || "canary".to_owned();
+        for (error, level) in [
+            (Error::Unavailable { what: what() }, "WARN"),
+            (Error::Refused { what: what() }, "ERROR"),
+            (Error::Forbidden, "ERROR"),
+            (Error::TableMissing { table: what() }, "ERROR"),
+            (Error::Unreadable { what: what() }, "ERROR"),
+        ] {
+            assert_eq!(told_by(|| error.tell("not claimed")), [(level.to_owned(), "not claimed".to_owned())]);
+        }
+    }
+}

@@ -5,6 +5,8 @@
 //! and bodies, and those are our clients' addresses and words (see [`Levels`]). And a panic is logged by its
 //! place, never by its payload (see [`place_of_panics_only`]).
 
+#[cfg(test)]
+pub(crate) mod captured;
 mod json;
 mod levels;
 pub mod trail;

@@ -1,35 +1,9 @@
 use std::cell::Cell;
-use std::sync::{Mutex, Once};
+use std::sync::Once;
 
-use serde_json::Value;
-
+use super::captured::Captured;
 use super::*;
 use crate::domain::Timestamp;
-
-/// What was written, shared with whoever looks.
-#[derive(Clone, Debug, Default)]
-struct Captured(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Captured {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-
-    fn lines(&self) -> Vec<Value> {
-        self.text().lines().map(|line| serde_json::from_str(line).expect("a line is one JSON object")).collect()
-    }
-}
 
 #[derive(Debug)]
 struct Fixed;

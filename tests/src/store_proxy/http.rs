@@ -3,6 +3,7 @@
 use std::io;
 
 use reqwest::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -23,6 +24,24 @@ impl Request {
     pub(super) fn operation(&self) -> &str {
         &self.operation
     }
+
+    pub(super) fn change<T>(&mut self, how: impl FnOnce(&mut Value) -> T) -> T {
+        changed(&mut self.body, how)
+    }
+}
+
+impl Answer {
+    pub(super) fn changed(mut self, how: impl FnOnce(&mut Value)) -> Self {
+        changed(&mut self.body, how);
+        self
+    }
+}
+
+fn changed<T>(body: &mut Vec<u8>, how: impl FnOnce(&mut Value) -> T) -> T {
+    let mut json: Value = serde_json::from_slice(body).expect("both speak JSON");
+    let result = how(&mut json);
+    *body = json.to_string().into_bytes();
+    result
 }
 
 /// None at the end of the connection. What was read beyond the request stays in `unread`.

@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use shared::domain::{Action, Tenant};
+use shared::domain::{Action, DueShard, Notification, Tenant};
 use shared::store::contract::{sample, transitions};
 use shared::store::dynamodb::DynamoDb;
 use shared::store::{Applied, Created, Error, Store};
 use tests::store_proxy::{Fault, StoreProxy};
 use tests::test_store::{TIMEOUT, TestStore};
+use tokio::time::Instant;
 
 async fn behind_proxy(store: &TestStore, timeout: Duration) -> (StoreProxy, DynamoDb) {
     let proxy = StoreProxy::before(store.endpoint()).await;
@@ -107,4 +108,45 @@ async fn what_a_busy_store_leaves_of_a_list_is_asked_for_again_and_what_is_gone_
     proxy.fail_next("BatchGetItem", Fault::ForgetFirst);
     let without_first = db.list(&Tenant::default(), &user, 10, None).await.unwrap();
     assert_eq!(without_first.notifications, expected.notifications[1..], "an index names what is gone");
+}
+
+#[tokio::test]
+async fn a_list_that_the_store_serves_item_by_item_ends_in_time() {
+    let store = TestStore::start().await;
+    let (proxy, db) = behind_proxy(&store, Duration::from_millis(600)).await;
+    let user = sample::user("many-");
+    for _ in 0..20 {
+        sample::stored(&store.db, Notification { user_id: user.clone(), ..sample::pending() }).await;
+    }
+    proxy.fail(Some("BatchGetItem"), Fault::LeaveUnprocessed);
+    let begun = Instant::now();
+    let failed = db.list(&Tenant::default(), &user, 20, None).await.unwrap_err();
+    assert!(matches!(&failed, Error::Unavailable { what } if what.contains("not read to its end")), "{failed}");
+    assert!(begun.elapsed() < Duration::from_millis(600), "{:?}", begun.elapsed());
+    // With pauses of 25, 50, 100, 200 ms between them; one of 400 more would be too long.
+    let calls = proxy.take_meter().calls["BatchGetItem"];
+    assert!((2..=5).contains(&calls), "{calls}");
+}
+
+#[tokio::test]
+async fn what_is_due_is_read_over_short_pages_and_no_further_than_asked() {
+    let store = TestStore::start().await;
+    let (proxy, db) = behind_proxy(&store, TIMEOUT).await;
+    let shard = DueShard::all_from(0).next().unwrap();
+    let mut stored = 0;
+    while stored < 5 {
+        let n = sample::pending();
+        if DueShard::of(n.id) == shard {
+            sample::stored(&store.db, n).await;
+            stored += 1;
+        }
+    }
+    let expected = store.db.due(shard, 5, None).await.unwrap();
+    assert_eq!(expected.len(), 5);
+    assert_eq!(db.due(shard, 3, None).await.unwrap(), expected[..3]);
+    assert_eq!(proxy.take_meter().calls["Query"], 1, "a page that is full is enough");
+    proxy.fail(Some("Query"), Fault::ShortPage);
+    assert_eq!(db.due(shard, 3, None).await.unwrap(), expected[..3]);
+    assert_eq!(proxy.take_meter().calls["Query"], 3);
+    assert_eq!(db.due(shard, 9, None).await.unwrap(), expected);
 }

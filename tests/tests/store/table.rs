@@ -3,9 +3,10 @@
 use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
 use shared::domain::DueShard;
 use shared::store::contract::sample;
-use shared::store::dynamodb::table;
+use shared::store::dynamodb::{DynamoDb, table};
 use shared::store::{Error, Store};
-use tests::test_store::TestStore;
+use tests::store_proxy::{Fault, StoreProxy};
+use tests::test_store::{TIMEOUT, TestStore};
 
 #[tokio::test]
 async fn a_missing_table_is_told_from_everything_else() {
@@ -46,4 +47,17 @@ async fn a_table_of_another_shape_is_refused_with_the_difference() {
     create.attribute_definitions(attribute.build().unwrap()).key_schema(key.build().unwrap()).send().await.unwrap();
     let refused = store.db.create_table().await.unwrap_err();
     assert!(matches!(&refused, table::Error::OtherTable { difference, .. } if difference.contains("user-created")), "{refused}");
+}
+
+#[tokio::test]
+async fn a_table_is_waited_for_until_it_and_its_indexes_are_there() {
+    let store = TestStore::without_table().await;
+    let proxy = StoreProxy::before(store.endpoint()).await;
+    let db = DynamoDb::at(&proxy.endpoint(), store.db.table(), TIMEOUT);
+    proxy.fail_next("DescribeTable", Fault::TableCreating);
+    proxy.fail_next("DescribeTable", Fault::IndexCreating);
+    db.create_table().await.unwrap();
+    let calls = proxy.take_meter().calls;
+    assert!(calls["DescribeTable"] >= 3, "{calls:?}");
+    assert_eq!((proxy.faults_left(), calls["UpdateTimeToLive"]), (0, 1));
 }

@@ -201,6 +201,13 @@ fn a_retry_by_hand_after_a_lost_worker_takes_nobodys_place() {
 }
 
 #[test]
+fn a_lease_holds_to_its_last_millisecond() {
+    assert_eq!(Explanation::of(&processing([]), at(70)).next.map(|next| next.what), Some(What::Finish));
+    let after = at(70).plus(Duration::from_millis(1));
+    assert_eq!(Explanation::of(&processing([]), after).next.map(|next| next.what), Some(What::TakeOver));
+}
+
+#[test]
 fn a_lease_that_ran_out_leads_to_a_take_over_or_to_the_end() {
     told_at(
         at(71),

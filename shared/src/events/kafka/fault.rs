@@ -134,6 +134,7 @@ impl ClientContext for ProducerEvents {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::captured::told_by;
 
     #[tokio::test(start_paused = true)]
     async fn the_reason_is_kept_when_all_brokers_are_said_to_be_down() {
@@ -151,8 +152,27 @@ mod tests {
         word.heard(RDKafkaErrorCode::SSL);
         tokio::time::advance(Duration::from_secs(31)).await;
         assert_eq!(word.get(), Some(RDKafkaErrorCode::SSL), "librdkafka repeats it only every 30 s");
-        tokio::time::advance(Duration::from_secs(31)).await;
+        tokio::time::advance(Duration::from_secs(13)).await;
+        assert_eq!(word.get(), Some(RDKafkaErrorCode::SSL));
+        tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(word.get(), None);
+    }
+
+    #[test]
+    fn librdkafkas_lines_are_warnings_but_for_those_of_a_lost_connection_and_its_chatter() {
+        use RDKafkaLogLevel::{Alert, Critical, Debug, Emerg, Error, Info, Notice, Warning};
+        let client = ProducerEvents { last_word: Arc::default() };
+        let told = |level, facility: &str| told_by(|| client.log(level, facility, "a line"));
+        let at = |level: &str| [(level.to_owned(), "librdkafka: a line".to_owned())];
+        for level in [Emerg, Alert, Critical, Error, Warning] {
+            assert_eq!(told(level, "SASLMECHS"), at("WARN"));
+            for facility in ["FAIL", "ERROR", "REQTMOUT"] {
+                assert_eq!(told(level, facility), at("DEBUG"));
+            }
+        }
+        for level in [Notice, Info, Debug] {
+            assert_eq!(told(level, "SASLMECHS"), at("DEBUG"));
+        }
     }
 
     #[tokio::test(start_paused = true)]

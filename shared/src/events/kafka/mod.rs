@@ -203,3 +203,6 @@ fn producer_config(settings: &KafkaSettings) -> ClientConfig {
     secure(&mut config, &settings.security);
     config
 }
+
+#[cfg(test)]
+mod tests;

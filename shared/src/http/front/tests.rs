@@ -9,6 +9,7 @@ use super::*;
 use crate::access::Caller;
 use crate::domain::Status;
 use crate::http::access::{Anybody, Refusal};
+use crate::telemetry::captured::Captured;
 
 #[derive(Debug)]
 struct Sevens;
@@ -128,34 +129,6 @@ async fn a_panic_is_an_internal_problem_and_nothing_more_is_said() {
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let text = String::from_utf8(bytes(response).await.to_vec()).unwrap();
     assert!(text.contains("\"internal\"") && !text.contains("on purpose"), "{text}");
-}
-
-/// What was logged, for a test that runs on one thread.
-#[derive(Clone, Default)]
-struct Captured(Arc<std::sync::Mutex<Vec<u8>>>);
-
-impl std::io::Write for Captured {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Captured {
-    fn start(&self) -> tracing::subscriber::DefaultGuard {
-        let to = self.clone();
-        let subscriber = tracing_subscriber::fmt().json().with_max_level(tracing::Level::TRACE).with_writer(move || to.clone());
-        tracing::subscriber::set_default(subscriber.finish())
-    }
-
-    fn lines(&self) -> Vec<Value> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
 }
 
 #[tokio::test]

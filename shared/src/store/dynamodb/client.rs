@@ -71,3 +71,17 @@ fn http_of(endpoint: &str) -> SharedHttpClient {
 fn http() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new().pool_idle_timeout(IDLE).tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_has_its_time_a_third_for_each_try_and_a_second_at_most_to_connect() {
+        for (whole, of_a_try, to_connect) in [(6_000, 2_000, 1_000), (1_500, 500, 500)] {
+            let config = timeouts(Duration::from_millis(whole));
+            let told = [config.operation_timeout(), config.operation_attempt_timeout(), config.connect_timeout()];
+            assert_eq!(told, [whole, of_a_try, to_connect].map(|millis| Some(Duration::from_millis(millis))));
+        }
+    }
+}

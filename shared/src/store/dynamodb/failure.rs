@@ -105,6 +105,24 @@ mod tests {
         assert!(matches!(undelivered(Some(&none), false, false), Error::Refused { .. }));
         let slow = CredentialsError::provider_timed_out(std::time::Duration::from_secs(1));
         assert!(undelivered(Some(&slow), false, false).is_transient());
-        assert!(undelivered(None, false, false).is_transient());
+    }
+
+    #[test]
+    fn a_call_that_did_not_get_there_says_how_far_it_got() {
+        let what = |error| match error {
+            Error::Unavailable { what } => format!("away: {what}"),
+            Error::Refused { what } => format!("refused: {what}"),
+            other @ (Error::Forbidden | Error::TableMissing { .. } | Error::Unreadable { .. }) => panic!("{other}"),
+        };
+        assert_eq!(what(undelivered(None, false, true)), "refused: the request could not be sent as it is");
+        assert_eq!(what(undelivered(None, true, false)), "away: no connection in time");
+        assert_eq!(what(undelivered(None, false, false)), "away: no connection, or it broke");
+
+        type Failure = SdkError<aws_sdk_dynamodb::operation::get_item::GetItemError, HttpResponse>;
+        let answer = || HttpResponse::new(200.try_into().unwrap(), aws_smithy_types::body::SdkBody::empty());
+        let told = |failure: Failure| what(error("t", &failure));
+        assert_eq!(told(SdkError::timeout_error("t")), "away: no answer in time");
+        assert_eq!(told(SdkError::response_error("t", answer())), "away: the answer could not be read");
+        assert_eq!(told(SdkError::construction_failure("t")), "refused: the request could not be built");
     }
 }
