@@ -101,6 +101,7 @@ REFUSALS = [
     ({"SmsProvider": "webhook+https://user:password@sms.example/"}, "in clear"),
     ({"SmsProvider": "webhook+https://sms.example/send?key=1"}, "in clear"),
     ({"SmsProvider": "webhook+https://sms.example/hooks/0a1b2c3d4e5f6a7b8c9d0e1f2a3b4c5d/send"}, "give SmsProviderSecretArn"),
+    ({"SmsProvider": "webhook+https://hooks.example/services/T0/B0/aBcDeFgHiJkLmNoPqRsTuVwX"}, "give SmsProviderSecretArn"),
     ({"EmailProviderSecretArn": PROVIDER_SECRET, "WebhookSecretArn": SECRET}, "Give EmailProvider or EmailProviderSecretArn"),
     ({"SmsProvider": WEBHOOK, "SmsProviderSecretArn": PROVIDER_SECRET, "WebhookSecretArn": SECRET}, "Give SmsProvider or SmsProviderSecretArn"),
     ({"PushProvider": WEBHOOK, "PushProviderSecretArn": PROVIDER_SECRET, "WebhookSecretArn": SECRET}, "Give PushProvider or PushProviderSecretArn"),
@@ -116,6 +117,7 @@ REFUSALS = [
     ({"RetryCap": "721h"}, "must be 1h to 720h"),
     ({"Kafka": "msk", "MskClusterArn": CLUSTER, **VPC}, "Give KafkaBootstrapServers"),
     ({"Kafka": "msk", **BROKERS, **VPC}, "needs MskClusterArn"),
+    ({"MskClusterArn": "my-cluster"}, "must be the ARN of an MSK cluster"),
     ({"Kafka": "msk", "MskClusterArn": CLUSTER, **BROKERS}, "The brokers of MSK are in a VPC"),
     ({"Kafka": "msk", "MskClusterArn": CLUSTER, "KafkaCaSecretArn": CA_SECRET, **BROKERS, **VPC}, "KafkaCaSecretArn is for Kafka=self-managed"),
     ({"Kafka": "self-managed", **BROKERS, **VPC}, "asks for a user"),
@@ -144,6 +146,7 @@ REFUSALS = [
     ({"SubnetIds": "subnet-0a1b2c3d", "SecurityGroupIds": "sg-0a1b2c3d"}, "two to four subnets"),
     ({"SubnetIds": "subnet-0a,subnet-1b,subnet-2c,subnet-3d,subnet-4e", "SecurityGroupIds": "sg-0a"}, "two to four subnets"),
     ({"SubnetIds": VPC["SubnetIds"], "SecurityGroupIds": "sg-0a,sg-1b,sg-2c,sg-3d"}, "one to three security groups"),
+    ({"AlarmEmail": "on-call"}, "must be one e-mail address"),
     ({"RedriveTimeout": "61"}, "RedriveTimeout"),
     ({"CreateTimeout": "30"}, "CreateTimeout"),
 ]

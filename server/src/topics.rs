@@ -8,7 +8,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use shared::config::CreateTopicsSettings;
-use shared::events::kafka::secure;
+use shared::events::kafka::{secure, token};
 use shared::events::security::Sasl;
 use thiserror::Error;
 
@@ -24,10 +24,13 @@ pub enum Error {
         #[source]
         source: KafkaError,
     },
-    /// The client library's administrative part never asks for a token, and would wait for ever.
-    #[error("with AWS_MSK_IAM the topic has to be made by other means, such as kafka-topics.sh with the IAM plug-in")]
-    MskIam,
-    #[error("kafka did not answer")]
+    #[error("there is no token to show to kafka")]
+    NoToken {
+        #[source]
+        source: token::Error,
+    },
+    /// The client library's administrative part can't tell the two apart.
+    #[error("kafka did not answer, or did not let us in")]
     NoAnswer {
         #[source]
         source: KafkaError,
@@ -46,13 +49,13 @@ pub async fn create(settings: &CreateTopicsSettings) -> Result<(), Fatal> {
 
 async fn make(settings: &CreateTopicsSettings) -> Result<(), Error> {
     let CreateTopicsSettings { bootstrap_servers, security, topic, partitions, replication, retention, log: _ } = settings;
-    if security.sasl == Some(Sasl::AwsMskIam) {
-        return Err(Error::MskIam);
-    }
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", bootstrap_servers).set("client.id", "notifications-create-topics");
     secure(&mut config, security);
     let admin: AdminClient<DefaultClientContext> = config.create().map_err(|source| Error::Settings { source })?;
+    if security.sasl == Some(Sasl::AwsMskIam) {
+        token::give(admin.inner()).map_err(|source| Error::NoToken { source })?;
+    }
 
     let retention = retention.as_millis().to_string();
     // An event that one broker alone has is gone with it; with two of three, one may be away.

@@ -11,6 +11,7 @@
 pub mod aftermath;
 pub mod apart;
 pub mod collector;
+pub mod contract;
 pub mod exposition;
 pub mod function_process;
 pub mod gate;

@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -107,6 +109,11 @@ impl SecureKafka {
     /// As [`Self::topic`], with what the user may do to the topic and to the group, by Kafka's names of it.
     pub async fn topic_for(&self, name: &str, of_topic: &str, of_group: &str) {
         create_topic(&self.open, name).await;
+        self.allow(name, of_topic, of_group);
+    }
+
+    /// Whether or not there is such a topic yet.
+    pub fn allow(&self, name: &str, of_topic: &str, of_group: &str) {
         let jars = std::env::var("KAFKA_JARS").expect("KAFKA_JARS");
         for principal in [format!("User:{USER}"), format!("User:CN={USER}")] {
             let source = Path::new(SOURCES).join("Acls.java");
@@ -114,6 +121,25 @@ impl SecureKafka {
             java.args(["-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-cp", &format!("{jars}/*")]).arg(source);
             run(java.args([self.open.as_str(), principal.as_str(), name, name, of_topic, of_group]));
         }
+    }
+
+    #[must_use]
+    pub fn has(&self, topic: &str) -> bool {
+        let client: BaseConsumer = ClientConfig::new().set("bootstrap.servers", &self.open).create().expect("a client");
+        let metadata = client.fetch_metadata(None, PATIENCE).expect("kafka answers");
+        metadata.topics().iter().any(|known| known.name() == topic)
+    }
+
+    /// A topic's partitions, `retention.ms` and `min.insync.replicas`.
+    pub async fn made(&self, topic: &str) -> (usize, String, String) {
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &self.open).create().expect("a client");
+        let metadata = admin.inner().fetch_metadata(Some(topic), PATIENCE).expect("the topic is there");
+        let asked = [ResourceSpecifier::Topic(topic)];
+        let described = admin.describe_configs(&asked, &AdminOptions::new()).await.expect("kafka answers");
+        let config = described.into_iter().next().expect("one topic").expect("its settings");
+        let value = |name: &str| config.get(name).and_then(|entry| entry.value.clone()).expect("a setting");
+        (metadata.topics()[0].partitions().len(), value("retention.ms"), value("min.insync.replicas"))
     }
 
     /// The notifications of the first events in a topic, once there are so many.
@@ -204,7 +230,7 @@ super.users=User:ANONYMOUS
 default.replication.factor=1
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=1
-auto.create.topics.enable=false
+auto.create.topics.enable=true
 group.initial.rebalance.delay.ms=0
 log.cleaner.dedupe.buffer.size=2097152
 log.cleaner.threads=1

@@ -1,5 +1,8 @@
 //! The event source on a broker. Each call is handed to the test, which lets it succeed or fail.
 
+#[path = "event_source/log.rs"]
+#[cfg(test)]
+mod log;
 #[path = "event_source/member.rs"]
 #[cfg(test)]
 mod member;

@@ -7,6 +7,9 @@ mod clock;
 #[path = "simulation/model.rs"]
 #[cfg(test)]
 mod model;
+#[path = "simulation/ports.rs"]
+#[cfg(test)]
+mod ports;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

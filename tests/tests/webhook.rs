@@ -124,6 +124,34 @@ mod webhook {
         assert_eq!(numbers, [Some(1), Some(2), Some(3)]);
     }
 
+    /// The receiver takes what it reads, unless it says that it doesn't.
+    #[tokio::test]
+    async fn an_answer_says_whether_the_message_was_taken() {
+        let receiver = Receiver::start().await.unwrap();
+        let replies = [
+            Reply::status(200),
+            Reply::status(503),
+            Reply::status(400),
+            Reply::Cut,
+            Reply::json(202, r#"{"id":"m-1"}"#),
+            Reply::CutInAnswer { status: 200 },
+            Reply::status(500),
+            Reply::Silence,
+        ];
+        let all = replies.iter().cycle().take(4 * replies.len());
+        all.for_each(|reply| receiver.then(reply.clone()));
+        let takes =
+            |nth: usize| !matches!(&replies[nth % replies.len()], Reply::Answer { status, .. } if !(200..300).contains(status));
+        let taken = || {
+            let requests = receiver.requests();
+            let taken = requests.iter().enumerate().filter(|(nth, _)| takes(*nth));
+            taken.map(|(_, request)| NotificationId::parse(request.header("webhook-id").unwrap()).unwrap()).collect()
+        };
+        let provider = bind(&receiver.binding(), SCARCE);
+        let sends = 2 * u32::try_from(replies.len()).unwrap();
+        tests::contract::provider::an_answer_says_whether_the_message_was_taken(&*provider, sends, AMPLE, taken).await;
+    }
+
     #[tokio::test]
     async fn each_status_has_its_outcome() {
         for status in [200, 201, 202, 204, 299] {

@@ -78,7 +78,7 @@ impl ClientContext for Watch {
 
     /// Asked for only where the mechanism is OAUTHBEARER.
     fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        Ok(token::of_msk()?)
+        Ok(token::asked_for()?)
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {

@@ -1,7 +1,7 @@
 //! How it stands with the broker, told in the log when it changes and not before.
 
 use rdkafka::error::RDKafkaErrorCode;
-use shared::events::kafka::Fault;
+use shared::events::kafka::{Fault, Side, missing};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Link {
@@ -39,7 +39,8 @@ impl Link {
             Fault::Away => tracing::warn!(topic, %code, "kafka is away: trying until it is back"),
             Fault::TopicMissing => tracing::error!(topic, %code, "the topic does not exist: trying until it does"),
             Fault::Refused => {
-                tracing::error!(topic, %code, "kafka refuses us, no waiting mends that: trying all the same");
+                let missing = missing(code, Side::EventSource);
+                tracing::error!(topic, %code, missing, "kafka refuses us, no waiting mends that: trying all the same");
             }
         }
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::fault::Problem;
-use super::reader::{Read, Reader, unreadable};
+use super::reader::{Read, Reader};
 use super::{table, values};
 use crate::access::keyring::Keyring;
 
@@ -41,10 +41,11 @@ pub(super) fn doors(reader: &mut Reader<'_>) -> Read<(SocketAddr, Option<KeySett
 
 fn keys(reader: &mut Reader<'_>) -> Read<Option<KeySettings>> {
     let Some(path) = reader.optional(&table::API_KEYS_FILE, |text| Some(PathBuf::from(text)))? else { return Ok(None) };
-    let text = reader
-        .environment()
-        .read_file(&path)
-        .map_err(|error| reader.report(&table::API_KEYS_FILE, unreadable(path.display().to_string(), &error)))?;
+    let text = reader.environment().read_file(&path).map_err(|error| {
+        // The path is no secret: nobody could have set one here by mistake.
+        let problem = Problem::UnreadableFile { path: path.display().to_string(), why: error.to_string() };
+        reader.report(&table::API_KEYS_FILE, problem)
+    })?;
     match Keyring::parse(&text) {
         Ok(keyring) => Ok(Some(KeySettings { path, keyring })),
         Err(faults) => {

@@ -152,7 +152,7 @@ impl<'a> Reader<'a> {
 }
 
 /// What is no path may be the secret itself, set under the wrong name: it is not shown.
-pub(super) fn unreadable(path: String, error: &io::Error) -> Problem {
+fn unreadable(path: String, error: &io::Error) -> Problem {
     // These say that something is there.
     let there = matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::IsADirectory | ErrorKind::InvalidData);
     if there || Path::new(&path).is_absolute() {

@@ -29,12 +29,15 @@ pub(super) fn traces(reader: &mut Reader<'_>, command: Command) -> Read<Option<T
     }))
 }
 
-/// As it is written, if it is one that a client takes.
+/// As it is written, if it is one that a client takes. What is refused for a user or a query in it may hold a secret.
 fn url(reader: &mut Reader<'_>, setting: &Setting) -> Read<Option<String>> {
-    reader.optional(setting, |text| {
-        let parsed = url::Url::parse(values::endpoint(text)?.as_str()).ok()?;
-        parsed.has_host().then(|| text.to_owned())
-    })
+    let Some(text) = reader.optional(setting, |text| Some(text.to_owned()))? else { return Ok(None) };
+    let parsed = values::endpoint(&text).and_then(|endpoint| url::Url::parse(endpoint.as_str()).ok());
+    match parsed.filter(url::Url::has_host) {
+        Some(_) => Ok(Some(text)),
+        None if text.contains(['@', '?']) => Err(reader.report(setting, Problem::NotAllowedSecret)),
+        None => reader.optional(setting, |_refused| None),
+    }
 }
 
 fn sampler(reader: &mut Reader<'_>) -> Read<Sampler> {
@@ -118,6 +121,16 @@ mod tests {
         let both = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c"), ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://t/own/")];
         assert_eq!(endpoint(&both).as_deref(), Some("https://t/own/"));
         assert_eq!(endpoint(&both[1..]).as_deref(), Some("https://t/own/"));
+    }
+
+    #[test]
+    fn a_url_that_is_refused_for_its_user_or_query_is_not_shown() {
+        for name in ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] {
+            for url in ["https://canary:canary@c", "https://c/v1/traces?key=canary", "c/canary?canary"] {
+                let told = read(&[(name, url)]).unwrap_err().to_string();
+                assert!(told.contains(name) && !told.contains("canary"), "{told}");
+            }
+        }
     }
 
     #[test]

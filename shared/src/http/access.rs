@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::{Problem, routes};
 use crate::access::Caller;
@@ -20,6 +20,11 @@ pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 pub trait Access: Send + Sync + Debug {
     /// Asked for every request but those that are open to all.
     fn caller(&self, request: &Request) -> Result<Caller, Problem>;
+
+    /// Whether this one comes from no caller at all: it is answered 204, and nobody is asked.
+    fn is_preflight(&self, _request: &Request) -> bool {
+        false
+    }
 }
 
 /// Nobody has to prove who they are.
@@ -43,6 +48,9 @@ pub enum Refusal {
 
 /// The layer: handlers find a [`Caller`] among the request's extensions.
 pub(super) async fn admit(State(access): State<Arc<dyn Access>>, mut request: Request, next: Next) -> Result<Response, Problem> {
+    if access.is_preflight(&request) {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
     let open = routes::OPEN.contains(&request.uri().path());
     let caller = if open { Caller::default() } else { access.caller(&request)? };
     request.extensions_mut().insert(caller);

@@ -1,11 +1,9 @@
 //! Who asks, on Lambda: what the authorizer of the HTTP API has found out. The functions believe it, for
-//! nobody else can call them; a path without an authorizer is anybody's. And whether a page may ask: [`preflight`].
+//! nobody else can call them; a path without an authorizer is anybody's.
 
 use axum::extract::Request;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use http::Method;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
-use http::{Method, StatusCode};
 use lambda_http::request::RequestContext;
 
 use super::Problem;
@@ -34,25 +32,22 @@ impl Access for Gateway {
         let subject = claims.and_then(|claims| claims.get("sub").cloned());
         Ok(Caller { tenant, name: subject.or_else(|| iam.and_then(|iam| iam.user_arn.clone())) })
     }
-}
 
-/// The layer that answers what a browser asks before a page's request (the Fetch standard's CORS-preflight). It comes
-/// without credentials, on a route without an authorizer, and so before anybody is asked who they are. What the page may
-/// do is in the headers that the API adds by its CORS configuration, or does not; a status of the 200s is ours to give.
-pub async fn preflight(request: Request, next: Next) -> Response {
-    let headers = request.headers();
-    let asks = request.method() == Method::OPTIONS
-        && headers.contains_key(ORIGIN)
-        && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-    if asks { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await }
+    /// What a browser asks before a page's request (the Fetch standard's CORS-preflight). It comes without credentials, on
+    /// a route without an authorizer. What the page may do is in the headers that the API adds by its CORS configuration,
+    /// or does not; a status of the 200s is ours to give.
+    fn is_preflight(&self, request: &Request) -> bool {
+        let headers = request.headers();
+        request.method() == Method::OPTIONS && headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
+    use axum::Router;
     use axum::body::Body;
-    use axum::{Router, middleware};
     use serde_json::{Value, json};
     use tower::ServiceExt;
 
@@ -119,8 +114,7 @@ mod tests {
     async fn a_preflight_is_answered_before_anybody_is_asked_who_they_are() {
         // Nobody comes in: there is no token with the claim.
         let gateway = Gateway { tenant_claim: Some("tenant".to_owned()) };
-        let app = crate::http::front::complete(Router::new(), Arc::new(crate::random::SystemRandom), Arc::new(gateway))
-            .layer(middleware::from_fn(preflight));
+        let app = crate::http::front::complete(Router::new(), Arc::new(crate::random::SystemRandom), Arc::new(gateway));
         let asked = [("origin", "https://app.example"), ("access-control-request-method", "POST")];
         for (method, headers, wanted) in [
             ("OPTIONS", &asked[..], 204),
@@ -134,6 +128,7 @@ mod tests {
             }
             let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
             assert_eq!(response.status(), wanted, "{method} {headers:?}");
+            assert!(response.headers().contains_key("x-request-id") && response.headers().contains_key("cache-control"));
         }
     }
 }

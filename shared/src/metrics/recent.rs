@@ -1,6 +1,7 @@
 //! Who made a write that bears no token. A cancel finds the notification cancelled, and is done: by itself, with
 //! its first answer lost, or by another one before it. The time of the write tells them apart, and within one
-//! millisecond what was counted last. (Two processes in the same millisecond count twice.)
+//! millisecond what was counted last. (Two processes in the same millisecond count twice. A retry whose answer was lost
+//! is not counted where the notification has moved on by the time it is asked again: nothing says whose it was.)
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};

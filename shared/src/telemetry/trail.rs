@@ -34,8 +34,7 @@ pub fn is_about(id: NotificationId) {
 /// The notification of this background work is known now. Within a request nothing changes: what a client
 /// asks for later (a retry) is found by the names of that request.
 pub fn goes_back_to(n: &Notification) {
-    let span = Span::current();
-    if span.metadata().is_some_and(|metadata| metadata.name() == BACKGROUND) {
+    if let Some(span) = background() {
         if let Some(request_id) = &n.request_id {
             span.record("request.id", request_id);
         }
@@ -45,7 +44,17 @@ pub fn goes_back_to(n: &Notification) {
     }
 }
 
-/// For a notification that was created without a trace: this attempt has one all the same.
+/// For a notification that was created without a trace: this attempt has one all the same. Within a request nothing
+/// changes here either.
 pub fn begins_trace(context: Context) {
-    Span::current().record("trace.id", context.trace_id());
+    if let Some(span) = background() {
+        span.record("trace.id", context.trace_id());
+    }
+}
+
+/// The present span, if it is that of work in the background.
+fn background() -> Option<Span> {
+    let span = Span::current();
+    let is_one = span.metadata().is_some_and(|metadata| metadata.name() == BACKGROUND);
+    is_one.then_some(span)
 }

@@ -2,7 +2,8 @@
 //!
 //! Whatever the collector does, no notification is the worse for it. One that refuses, hangs or answers with an error
 //! costs one export's time, and is then left alone for [`PAUSE`]; what it did not take is lost, and counted in
-//! the one line when that begins and the one when it ends. A batch whose answer was lost is not sent again.
+//! the one line when that begins and the one when it ends. A batch whose answer was lost is not sent again, and one that is
+//! answered with success counts as taken, though the answer may say that some spans of it were not.
 
 use std::fmt;
 use std::sync::Arc;
@@ -111,7 +112,7 @@ impl Exporter {
     /// Exports what has ended until now, and waits for it [`FLUSH`] at most.
     pub async fn flush(&self) {
         if let Some(export) = &self.0 {
-            export.all(Instant::now() + FLUSH).await;
+            export.all(FLUSH).await;
         }
     }
 }
@@ -126,27 +127,33 @@ impl Export {
                     () = sleep(EVERY) => {}
                 },
             }
-            self.all(Instant::now() + self.patience).await;
+            self.all(self.patience).await;
         }
     }
 
-    async fn all(&self, deadline: Instant) {
-        // Who is at it has its own deadline, and the collector is judged by that.
+    /// Exports what has ended until now, for `time` at most. What ends meanwhile is the next export's: under steady load
+    /// there would be no end to it.
+    async fn all(&self, time: Duration) {
+        let deadline = Instant::now() + time;
         let Ok(mut collector) = timeout_at(deadline, self.collector.lock()).await else { return };
         if collector.left_alone_until.is_some_and(|until| until > Instant::now()) {
             return;
         }
-        loop {
+        // A collector is not judged by the little time that was left to it: what waits then waits for the next export.
+        while deadline.saturating_duration_since(Instant::now()) >= time / 2 {
             let (records, lost) = self.recorder.take(BATCH);
             collector.lost += lost;
             if records.is_empty() {
                 return;
             }
-            let count = u64::try_from(records.len()).unwrap_or(u64::MAX);
+            let (is_last, count) = (records.len() < BATCH, u64::try_from(records.len()).unwrap_or(u64::MAX));
             let sent = timeout_at(deadline, self.send(records)).await.unwrap_or(Err(Failure::Late));
             match sent {
                 Ok(()) => collector.took(),
                 Err(failure) => return collector.failed(&failure, count),
+            }
+            if is_last {
+                return;
             }
         }
     }
@@ -303,3 +310,6 @@ impl fmt::Debug for Export {
         f.write_str("Export(…)")
     }
 }
+
+#[cfg(test)]
+mod tests;

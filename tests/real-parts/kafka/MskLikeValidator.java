@@ -1,5 +1,8 @@
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
+import java.time.Instant;
+import java.time.ZoneOffset;
+import java.time.format.DateTimeFormatter;
 import java.util.Base64;
 import java.util.List;
 import java.util.Map;
@@ -10,10 +13,12 @@ import org.apache.kafka.common.security.auth.AuthenticateCallbackHandler;
 import org.apache.kafka.common.security.oauthbearer.*;
 
 /**
- * Stands in for Amazon MSK's check of an IAM token: the form of the token, who made it, and for which region.
+ * Stands in for Amazon MSK's check of an IAM token: the form of the token, who made it, for which region, and until when.
  * The signature is AWS's to check, and is not checked here.
  */
 public class MskLikeValidator implements AuthenticateCallbackHandler {
+    private static final DateTimeFormatter DATE = DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss'Z'").withZone(ZoneOffset.UTC);
+
     @Override
     public void configure(Map<String, ?> configs, String mechanism, List<AppConfigurationEntry> entries) {}
 
@@ -39,7 +44,17 @@ public class MskLikeValidator implements AuthenticateCallbackHandler {
         if (!"kafka.eu-central-1.amazonaws.com".equals(URI.create(url).getHost())) return "not our region's endpoint";
         if (!query.contains("Action=kafka-cluster:Connect")) return "another action";
         if (!query.contains("X-Amz-Credential=AKIATEST/")) return "a stranger";
-        return query.contains("X-Amz-Signature=") ? null : "not signed";
+        if (!query.contains("X-Amz-Signature=")) return "not signed";
+        Instant signed = DATE.parse(parameter(query, "X-Amz-Date"), Instant::from);
+        Instant end = signed.plusSeconds(Long.parseLong(parameter(query, "X-Amz-Expires")));
+        return Instant.now().isBefore(end) ? null : "ended at " + end;
+    }
+
+    private static String parameter(String query, String name) {
+        for (String pair : query.split("&")) {
+            if (pair.startsWith(name + "=")) return pair.substring(name.length() + 1);
+        }
+        throw new IllegalArgumentException("no " + name);
     }
 
     private record Known(String value) implements OAuthBearerToken {

@@ -57,6 +57,8 @@ pub struct Seen {
     pub cancels: BTreeSet<NotificationId>,
     /// Manual retries that were accepted, and after which attempt.
     pub reopened: Vec<(NotificationId, u32)>,
+    /// Manual retries that were written, and whose answer was another one.
+    pub repeated_retries: u64,
     /// Manual retries that were asked for.
     pub retries: BTreeMap<NotificationId, u32>,
     /// The last status that a client was told, where it was final and can't be left.

@@ -64,6 +64,9 @@ impl RemoteStore {
         let mut answer = effect();
         if world.strikes(rates.store_repeats) {
             fault("written, the answer lost, asked again by the SDK");
+            if port == "retry" {
+                world.seen().repeated_retries += 1;
+            }
             sleep(world.dice.millis(1..900)).await;
             answer = effect();
         }

@@ -37,11 +37,17 @@ impl World {
     pub fn new(seed: u64, sabotage: Option<Sabotage>) -> Arc<Self> {
         let dice = Dice::new(seed);
         let plan = Plan::of(&dice, sabotage);
+        Self::of(dice, plan)
+    }
+
+    #[must_use]
+    pub fn of(dice: Dice, plan: Plan) -> Arc<Self> {
+        let store = ModelStore::new(plan.sabotage);
         Arc::new(Self {
             dice,
             plan,
             story: Story::default(),
-            store: ModelStore::new(sabotage),
+            store,
             broker: Broker::default(),
             start: Instant::now(),
             healed: AtomicBool::new(false),

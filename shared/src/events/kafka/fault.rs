@@ -53,6 +53,34 @@ impl Fault {
     }
 }
 
+/// Who is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Publisher,
+    EventSource,
+}
+
+/// What the broker has to allow, where that is what it refuses: an ACL's operation, and the action of MSK's IAM.
+/// <https://docs.aws.amazon.com/msk/latest/developerguide/kafka-actions.html>
+#[must_use]
+pub const fn missing(code: RDKafkaErrorCode, side: Side) -> Option<&'static str> {
+    match (code, side) {
+        (RDKafkaErrorCode::TopicAuthorizationFailed, Side::Publisher) => {
+            Some("WRITE on the topic (IAM: kafka-cluster:WriteData, kafka-cluster:DescribeTopic)")
+        }
+        (RDKafkaErrorCode::ClusterAuthorizationFailed, Side::Publisher) => {
+            Some("WRITE on the topic, or IDEMPOTENT_WRITE (IAM: kafka-cluster:WriteDataIdempotently)")
+        }
+        (RDKafkaErrorCode::TopicAuthorizationFailed, Side::EventSource) => {
+            Some("READ on the topic (IAM: kafka-cluster:ReadData, kafka-cluster:DescribeTopic)")
+        }
+        (RDKafkaErrorCode::GroupAuthorizationFailed, Side::EventSource) => {
+            Some("READ on the group (IAM: kafka-cluster:AlterGroup, kafka-cluster:DescribeGroup)")
+        }
+        _ => None,
+    }
+}
+
 /// The last thing that was said about the connection, until it works again or is too old to count.
 #[derive(Debug, Default)]
 pub(super) struct LastWord(Mutex<Option<(RDKafkaErrorCode, Instant)>>);
@@ -116,7 +144,7 @@ impl ClientContext for ProducerEvents {
 
     /// Asked for only where the mechanism is OAUTHBEARER.
     fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        Ok(token::of_msk()?)
+        Ok(token::asked_for()?)
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {

@@ -18,7 +18,7 @@ use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::util::Timeout;
 
 use super::{Error, Event, KafkaSettings, Publisher};
-pub use fault::{Fault, log_line};
+pub use fault::{Fault, Side, log_line, missing};
 use fault::{LastWord, ProducerEvents};
 pub use secure::secure;
 
@@ -158,9 +158,13 @@ impl Publisher for KafkaPublisher {
     }
 }
 
-/// librdkafka's words for a code: they name neither hosts nor users.
+/// librdkafka's words for a code, which name neither hosts nor users, and what has to be allowed.
 fn what(code: RDKafkaErrorCode) -> String {
-    KafkaError::Global(code).to_string()
+    let words = KafkaError::Global(code).to_string();
+    match missing(code, Side::Publisher) {
+        Some(missing) => format!("{words}: {missing}"),
+        None => words,
+    }
 }
 
 fn start(config: &ClientConfig, last_word: &Arc<LastWord>) -> Result<EventProducer, ConnectError> {

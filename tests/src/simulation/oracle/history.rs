@@ -154,7 +154,10 @@ fn counted(world: &World) -> Vec<String> {
     .into_iter()
     .filter_map(|(name, written)| {
         let counted = shown.iter().map(|one| one.sum(name)).sum::<f64>();
-        (counted.to_string() != written.to_string()).then(|| format!("{name} is {counted}, and {written} were written"))
+        // Whose answer was lost doesn't know its retry again once the notification has moved on.
+        let unknown = if name == "reopened_total" { seen.repeated_retries } else { 0 };
+        let may_be = (written.saturating_sub(unknown)..=written).any(|number| counted.to_string() == number.to_string());
+        (!may_be).then(|| format!("{name} is {counted}, and {written} were written"))
     })
     .collect()
 }
