@@ -240,6 +240,7 @@ def main(stack, work):
     check(not findings, "\n    ".join(["the roles do not fit:", *findings]))
     faults_are_seen(allowed(stack, made))
     closed(stack, {**parameters, "CorsOrigins": PAGE}, settings)
+    by_token(stack, parameters, settings)
 
 
 def walk(base, receiver):
@@ -288,6 +289,43 @@ def closed(stack, parameters, settings):
     leading = Server(lambda method, path, *_: (307, {"Location": elsewhere.base + path}, b""))
     smoke = subprocess.run([sys.executable, ROOT / "tests/smoke", leading.base, *asked], env=keys, stdout=subprocess.DEVNULL)
     check(smoke.returncode == 1 and not led, f"the smoke test followed a redirect: {[one[:2] for one in led]}")
+
+
+def by_token(stack, parameters, settings):
+    step("by token: who has none, or one that is for others, is not let in")
+    cognito = stack.client("cognito-idp")
+    pool = cognito.create_user_pool(PoolName="people")["UserPool"]["Id"]
+    cognito.admin_create_user(UserPoolId=pool, Username="ada", MessageAction="SUPPRESS")
+    cognito.admin_set_user_password(UserPoolId=pool, Username="ada", Password="Canary-1234", Permanent=True)
+
+    def client(name):
+        flows = ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"]
+        return cognito.create_user_pool_client(UserPoolId=pool, ClientName=name, ExplicitAuthFlows=flows)["UserPoolClient"]["ClientId"]
+
+    def token(audience):
+        given = {"USERNAME": "ada", "PASSWORD": "Canary-1234"}
+        return cognito.initiate_auth(ClientId=audience, AuthFlow="USER_PASSWORD_AUTH", AuthParameters=given)["AuthenticationResult"]["IdToken"]
+
+    ours, others = client("ours"), client("others")
+    given = {"Authorizer": "jwt", "JwtIssuer": f"https://cognito-idp.{REGION}.amazonaws.com/{pool}", "JwtAudience": ours}
+    made = deployed(stack, "by-token", {**parameters, **given, "JwtTenantClaim": "cognito:username"}, settings)
+    base = f"{stack.endpoint}/_aws/execute-api/{made['Api']}/$default"
+    good = token(ours)
+    head, claims, _ = good.split(".")
+    for what, headers in {
+        "no token": {},
+        "no token but a word": {"Authorization": "Bearer canary"},
+        "a token for others": {"Authorization": f"Bearer {token(others)}"},
+        "a token that nobody signed": {"Authorization": f"Bearer {head}.{claims}.{'A' * 342}"},
+    }.items():
+        status, _, _ = passed_on(f"{base}/api/notifications?userId=ada", "GET", headers, b"")
+        check(status == 401, f"{what} was answered {status}, not 401")
+    step("somebody with a token is, and what is created is of the token's tenant and subject")
+    subprocess.run([sys.executable, ROOT / "tests/smoke", base, "--auth", "bearer", "--deliver"], check=True, env={"SMOKE_TOKEN": good})
+    subject = json.loads(b64decode(claims + "=" * (-len(claims) % 4), "-_"))["sub"]
+    items = stack.client("dynamodb").scan(TableName=made["Table"])["Items"]
+    whose = {(item["userKey"]["S"].partition("#")[0], item["createdBy"]["S"]) for item in items}
+    check(items and whose == {("ada", subject)}, f"it is of {whose}, and not of ada and {subject}")
 
 
 with tempfile.TemporaryDirectory() as folder:

@@ -172,7 +172,7 @@ async fn a_kafka_that_asks_who_comes_is_served_or_told_apart_from_an_outage() {
     // Who may write nowhere is turned away before its topic is looked at.
     is_told(&scram(&kafka, STRANGER, PASSWORD), "events", "kafka-cluster:WriteDataIdempotently").await;
     create_topic(&kafka.open, "others").await;
-    is_told(&good, "others", "Topic authorization failed: WRITE on the topic").await;
+    is_told(&good, "others", "Topic authorization failed): WRITE on the topic").await;
     is_told(&mtls(&kafka).into_iter().filter(|(name, _)| *name != "KAFKA_CA_PEM").collect(), "events", "SSL").await;
     let missing: Settings = vec![("KAFKA_BOOTSTRAP_SERVERS", kafka.open.clone())];
     is_told(&missing, "nowhere", "Unknown topic or partition").await;
