@@ -268,7 +268,7 @@ mod tests {
             one.await.unwrap();
         }
         advance(PAUSE).await;
-        for _ in 0..2 {
+        for _ in 0..3 {
             let one = hand_over(&outbox);
             tries.recv().await.unwrap().send(Ok(())).unwrap();
             one.await.unwrap();

@@ -141,6 +141,15 @@ async fn what_lies_behind_a_slow_provider_waits_and_is_not_claimed() {
     assert_eq!(report, Report { waiting: 3, ..Report::default() });
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_batch_of_which_one_record_was_reached_is_done() {
+    let process = Process { worker: worker(Arc::new(StubStore::new(answer)), providers(), Always(7), Traces::default()) };
+    let report = process.run(vec![record(1, "a"), record(4, "b")], &budget()).await.unwrap();
+    assert_eq!(report, Report { left: 1, failed: 1, ..Report::default() });
+    let nothing = process.run(vec![record(4, "a"), record(4, "b")], &budget()).await.unwrap_err();
+    assert_eq!((nothing.failed, nothing.not_begun), (2, 0));
+}
+
 #[test]
 fn what_keys_report_is_summed_up_each_by_itself() {
     let one = Report { attempted: 1, left: 2, not_begun: 3, waiting: 4, failed: 5, passed_over: 6, poison: 7 };

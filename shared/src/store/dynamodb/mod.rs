@@ -126,3 +126,14 @@ impl Store for DynamoDb {
         self.ping().await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_print_says_the_table_and_nothing_of_its_client() {
+        let db = DynamoDb::at("http://127.0.0.1:9", "notifications", Duration::from_secs(3));
+        assert_eq!(format!("{db:?}"), r#"DynamoDb { table: "notifications", timeout: 3s, .. }"#);
+    }
+}
