@@ -5,6 +5,7 @@ What MiniStack does not bring: Kafka, and its event source (`server stack`, whic
 functions and AWS stands a proxy that notes who asks for what: the roles have to allow that, and no more.
 """
 
+import contextlib
 import datetime
 import hashlib
 import hmac
@@ -29,6 +30,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from sam_template import FUNCTIONS, REGION, ROOT
 
 SERVER, BUILT = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+STAY = sys.argv[3:] == ["--stay"]
 BROKERS = os.environ["KAFKA_BOOTSTRAP_SERVERS"]
 SIGNING = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr"
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -236,11 +238,28 @@ def main(stack, work):
         ministack.until("server stack", lambda: child.poll() or ("stack ready" in log.read_text() or None))
         check(child.poll() is None, f"server stack ended: {log.read_text()}")
         walk(api.base, receiver)
+        if STAY:
+            stay(api.base, stack.endpoint)
+            return
     findings = compare_rights(allowed(stack, made), noted.calls)
     check(not findings, "\n    ".join(["the roles do not fit:", *findings]))
     faults_are_seen(allowed(stack, made))
     closed(stack, {**parameters, "CorsOrigins": PAGE}, settings)
     by_token(stack, parameters, settings)
+
+
+def stay(api, aws):
+    curl = f"curl -s {api}/api/notifications"
+    step(f"""it stays until Ctrl-C
+
+  the API             {api}
+  AWS, as emulated    {aws}
+
+  {curl} -H 'content-type: application/json' -d '{{"userId": "ada", "channel": "sms", "template": "hello", "to": {{"phone": "+436601234567"}}}}'
+  curl -s '{api}/api/notifications?userId=ada'
+""")
+    with contextlib.suppress(KeyboardInterrupt):
+        threading.Event().wait()
 
 
 def walk(base, receiver):
