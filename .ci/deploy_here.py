@@ -14,6 +14,7 @@ import io
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -260,6 +261,7 @@ def stay(api, aws):
 """)
     with contextlib.suppress(KeyboardInterrupt):
         threading.Event().wait()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Ctrl-C has reached .ci/real-parts too: what runs is being ended
 
 
 def walk(base, receiver):
@@ -347,6 +349,7 @@ def by_token(stack, parameters, settings):
     check(items and whose == {("ada", subject)}, f"it is of {whose}, and not of ada and {subject}")
 
 
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and end what runs on the way
 with tempfile.TemporaryDirectory() as folder:
     work = pathlib.Path(folder)
     try:
