@@ -1,4 +1,5 @@
-//! A worker whose store answers as a test says, call for call.
+//! What the tests of the use cases share: a request, the settings, and a worker whose store answers as a test says, call
+//! for call.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +12,9 @@ use super::deliver::Worker;
 use super::{OnUnknown, Policy};
 use crate::channels::Providers;
 use crate::clock::Clock;
-use crate::domain::{Change, DueShard, Notification, NotificationId, Tenant, Timestamp, UserId};
+use crate::domain::{
+    Change, Channel, DueShard, NewNotification, Notification, NotificationId, Template, Tenant, Timestamp, UserId,
+};
 use crate::random::Random;
 use crate::retry::RetryPolicy;
 use crate::store::{Applied, Created, Due, Error, Page, Position, Store};
@@ -29,6 +32,25 @@ pub(super) const POLICY: Policy = Policy {
     retry: RetryPolicy { base: Duration::from_secs(10), cap: Duration::from_hours(1), max_attempts: 30 },
     on_unknown: OnUnknown::Retry,
 };
+
+/// A request for an e-mail at once, with nothing more in it than must be.
+pub(super) fn new_notification() -> NewNotification {
+    NewNotification {
+        tenant: Tenant::default(),
+        user_id: UserId::parse("user-1").unwrap(),
+        channel: Channel::Email,
+        template: Template::parse("welcome").unwrap(),
+        to: None,
+        data: None,
+        metadata: None,
+        idempotency_key: None,
+        scheduled_at: None,
+        expires_at: None,
+        created_by: None,
+        request_id: None,
+        traceparent: None,
+    }
+}
 
 type Answers = dyn Fn(NotificationId, &Change) -> Result<Applied, Error> + Send + Sync;
 

@@ -7,21 +7,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
+use super::Budget;
 use super::create::{Create, Creation};
 use super::deliver::Worker;
 use super::process::{Process, Report};
-use super::{Budget, OnUnknown, Policy};
+use super::stub::{POLICY, new_notification};
 use crate::channels::Providers;
 use crate::clock::SystemClock;
-use crate::domain::{Change, Channel, DueShard, NewNotification, Notification, NotificationId, Template, Tenant, UserId};
+use crate::domain::{Change, Channel, DueShard, Notification, NotificationId, Tenant, UserId};
 use crate::events::batch::{Place, Record};
 use crate::events::{self, Event, Outbox, Publisher};
 use crate::random::SystemRandom;
-use crate::retry::RetryPolicy;
 use crate::store::{Applied, Created, Due, Error, Page, Position, Store};
 use crate::traces::Traces;
 
-const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+const SEND_TIMEOUT: Duration = POLICY.send_timeout;
 
 /// What comes of a call.
 #[derive(Clone, Copy, Debug)]
@@ -82,22 +82,13 @@ impl Publisher for NeverPublishes {
 }
 
 fn worker(store: Answer) -> Arc<Worker> {
-    let policy = Policy {
-        send_timeout: SEND_TIMEOUT,
-        lease: Duration::from_secs(60),
-        clock_skew: Duration::from_secs(5),
-        due_guard: Duration::from_secs(30),
-        retention: Duration::from_secs(90 * 86_400),
-        retry: RetryPolicy { base: Duration::from_secs(10), cap: Duration::from_secs(3600), max_attempts: 30 },
-        on_unknown: OnUnknown::Retry,
-    };
     let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
     Arc::new(Worker {
         store: Arc::new(store),
         providers: Arc::new(Providers::default()),
         clock,
         random,
-        policy,
+        policy: POLICY,
         metrics: Arc::default(),
         traces: Traces::default(),
     })
@@ -105,24 +96,6 @@ fn worker(store: Answer) -> Arc<Worker> {
 
 fn create(store: Answer, publisher: Option<Arc<dyn Publisher>>) -> Create {
     Create { worker: worker(store), outbox: Arc::new(Outbox::new(publisher)) }
-}
-
-fn new_notification() -> NewNotification {
-    NewNotification {
-        tenant: Tenant::default(),
-        user_id: UserId::parse("u-1").unwrap(),
-        channel: Channel::Email,
-        template: Template::parse("welcome").unwrap(),
-        to: None,
-        data: None,
-        metadata: None,
-        idempotency_key: None,
-        scheduled_at: None,
-        expires_at: None,
-        created_by: None,
-        request_id: None,
-        traceparent: None,
-    }
 }
 
 fn budget() -> Budget {

@@ -6,28 +6,18 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use super::super::stub::{POLICY, new_notification};
 use super::*;
 use crate::channels::{Limits, Provider};
 use crate::clock::SystemClock;
 use crate::domain::notification::Birth;
-use crate::domain::{DueShard, NewNotification, Status, Template, Tenant, UserId};
+use crate::domain::{DueShard, Status, Tenant, UserId};
 use crate::random::SystemRandom;
-use crate::retry::RetryPolicy;
 use crate::store::{Created, Due, Page, Position};
 
 const fn millis(n: u64) -> Duration {
     Duration::from_millis(n)
 }
-
-const POLICY: Policy = Policy {
-    send_timeout: Duration::from_secs(5),
-    lease: Duration::from_secs(60),
-    clock_skew: Duration::from_secs(5),
-    due_guard: Duration::from_secs(30),
-    retention: Duration::from_hours(24),
-    retry: RetryPolicy { base: Duration::from_secs(10), cap: Duration::from_hours(1), max_attempts: 30 },
-    on_unknown: OnUnknown::Retry,
-};
 
 /// Takes a claim after so long, and a finish once it has been away for so long.
 #[derive(Debug)]
@@ -116,27 +106,12 @@ impl Provider for Frozen {
 }
 
 fn slow() -> Slow {
-    let new = NewNotification {
-        tenant: Tenant::default(),
-        user_id: UserId::parse("user-1").unwrap(),
-        channel: Channel::Email,
-        template: Template::parse("welcome").unwrap(),
-        to: None,
-        data: None,
-        metadata: None,
-        idempotency_key: None,
-        scheduled_at: None,
-        expires_at: None,
-        created_by: None,
-        request_id: None,
-        traceparent: None,
-    };
     let id = NotificationId::from_uuid(Uuid::from_u128(1));
     let create_token = Token::from_uuid(Uuid::from_u128(2));
     let now = Timestamp::from_millis(0);
     let birth = Birth { id, create_token, now, attempt_limit: 30, due_guard: POLICY.due_guard };
     Slow {
-        item: Mutex::new(Notification::create(new, birth)),
+        item: Mutex::new(Notification::create(new_notification(), birth)),
         claim_takes: Duration::ZERO,
         finish_takes: Duration::ZERO,
         away: Duration::ZERO,

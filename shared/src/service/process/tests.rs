@@ -5,12 +5,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::super::stub::{Always, NOW, StubStore, worker};
+use super::super::stub::{Always, NOW, StubStore, new_notification, worker};
 use super::*;
 use crate::channels::breaker::Endurance;
 use crate::channels::{Limits, Message, Provider, Providers, Sent};
 use crate::domain::notification::Birth;
-use crate::domain::{Change, ErrorCode, NewNotification, Notification, Status, Template, Tenant, Token, UserId};
+use crate::domain::{Change, ErrorCode, Notification, Status, Token};
 use crate::random::SystemRandom;
 use crate::retry::RetryPolicy;
 use crate::store::{Applied, Error};
@@ -57,23 +57,11 @@ fn record(number: u8, key: &str) -> Record {
 }
 
 fn notification(id: NotificationId) -> Notification {
-    let new = NewNotification {
-        tenant: Tenant::default(),
-        user_id: UserId::parse("user-1").unwrap(),
-        channel: Channel::Email,
-        template: Template::parse("welcome").unwrap(),
-        to: None,
-        data: None,
-        metadata: None,
-        idempotency_key: None,
-        scheduled_at: None,
-        expires_at: None,
-        created_by: None,
-        request_id: None,
-        traceparent: None,
-    };
     let create_token = Token::from_uuid(Uuid::from_u128(2));
-    Notification::create(new, Birth { id, create_token, now: NOW, attempt_limit: 30, due_guard: Duration::from_secs(30) })
+    Notification::create(
+        new_notification(),
+        Birth { id, create_token, now: NOW, attempt_limit: 30, due_guard: Duration::from_secs(30) },
+    )
 }
 
 /// By the number of its id.
