@@ -64,6 +64,8 @@ pub mod metrics;
 pub mod permission;
 pub mod random;
 pub mod retry;
+#[cfg(any(test, feature = "contract"))]
+pub mod sample;
 pub mod service;
 pub mod store;
 pub mod telemetry;

@@ -12,7 +12,7 @@ use crate::home::{Home, Stored};
 use crate::ledger::Ledger;
 use crate::receiver::{Receiver, Reply};
 use crate::server_process::ServerProcess;
-use crate::simulation::oracle::write;
+use simulation::oracle::write;
 
 /// One request that the receiver had, in the order of their coming.
 #[derive(Clone, Copy, Debug)]

@@ -26,8 +26,6 @@ pub mod receiver;
 pub mod secret_store;
 pub mod secure_kafka;
 pub mod server_process;
-pub mod setting;
-pub mod simulation;
 pub mod stage;
 pub mod store_proxy;
 pub mod surroundings;

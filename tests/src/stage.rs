@@ -11,37 +11,23 @@ use shared::channels::registry::Providers;
 use shared::channels::{Limits, Message, Provider, Sent};
 use shared::clock::Clock;
 use shared::domain::{
-    Change, Channel, IdempotencyKey, NewNotification, Notification, NotificationId, Status, Template, Tenant, Timestamp, Token,
-    UserId,
+    Change, Channel, IdempotencyKey, NewNotification, Notification, NotificationId, Status, Tenant, Timestamp, Token,
 };
 use shared::events::batch::{Place, Record};
 use shared::events::{Error, Event, Outbox, Publisher};
 use shared::random::SystemRandom;
-use shared::retry::RetryPolicy;
+use shared::sample::{POLICY, START, new_notification};
 use shared::service::create::{Create, Creation};
 use shared::service::deliver::Worker;
 use shared::service::process::{NothingReached, Process, Report};
 use shared::service::redrive::{self, Redrive};
-use shared::service::{Budget, OnUnknown, Policy};
+use shared::service::{Budget, Policy};
 use shared::store::dynamodb::DynamoDb;
 use shared::store::{Applied, Store};
 use shared::traces::Traces;
 use tokio::time::Instant;
 
 use crate::test_store::TestStore;
-
-/// 2030-01-01T00:00:00Z.
-pub const START: Timestamp = Timestamp::from_millis(1_893_456_000_000);
-
-pub const POLICY: Policy = Policy {
-    send_timeout: Duration::from_secs(5),
-    lease: Duration::from_secs(60),
-    clock_skew: Duration::from_secs(5),
-    due_guard: Duration::from_secs(30),
-    retention: Duration::from_hours(24),
-    retry: RetryPolicy { base: Duration::from_secs(10), cap: Duration::from_hours(1), max_attempts: 3 },
-    on_unknown: OnUnknown::Retry,
-};
 
 #[derive(Debug)]
 pub struct StepClock(AtomicI64);
@@ -247,25 +233,6 @@ impl Stage {
 
     pub async fn status(&self, id: NotificationId) -> Status {
         self.read(id).await.status
-    }
-}
-
-#[must_use]
-pub fn new_notification() -> NewNotification {
-    NewNotification {
-        tenant: Tenant::default(),
-        user_id: UserId::parse("user-1").unwrap(),
-        channel: Channel::Email,
-        template: Template::parse("welcome").unwrap(),
-        to: None,
-        data: None,
-        metadata: None,
-        idempotency_key: None,
-        scheduled_at: None,
-        expires_at: None,
-        created_by: None,
-        request_id: None,
-        traceparent: None,
     }
 }
 

@@ -7,9 +7,10 @@ use futures::future::join_all;
 use shared::channels::Sent;
 use shared::domain::{NewNotification, Status};
 use shared::metrics::prometheus;
+use shared::sample::{POLICY, START, new_notification};
 use shared::service::{OnUnknown, Policy};
-use tests::exposition::Exposition;
-use tests::stage::{POLICY, START, Says, Stage, new_notification, plenty};
+use simulation::exposition::Exposition;
+use tests::stage::{Says, Stage, plenty};
 use tokio::time::Instant;
 
 fn shown(stage: &Stage) -> Exposition {

@@ -7,10 +7,11 @@ use std::time::Duration;
 use shared::channels::Sent;
 use shared::domain::{Channel, ErrorCode, NewNotification, Outcome, Status, Tenant, UserId};
 use shared::events::batch::{Place, Record};
+use shared::sample::{POLICY, START, new_notification};
 use shared::service::create::{Cancellation, Creation, Retrial};
 use shared::service::deliver::Delivery;
 use shared::service::{Budget, OnUnknown, Policy};
-use tests::stage::{POLICY, START, Says, Stage, new_notification, plenty, with_key};
+use tests::stage::{Says, Stage, plenty, with_key};
 use tokio::time::Instant;
 
 fn not_sent() -> Says {

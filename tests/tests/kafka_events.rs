@@ -8,9 +8,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use shared::domain::{Status, Timestamp};
 use shared::events::batch::{Record, read};
+use shared::sample::new_notification;
 use shared::service::Budget;
 use shared::service::process::Process;
-use tests::stage::{Stage, new_notification, plenty};
+use tests::stage::{Stage, plenty};
 
 const MSK: &str = include_str!("../fixtures/kafka-msk.json");
 const SELF_MANAGED: &str = include_str!("../fixtures/kafka-self-managed.json");

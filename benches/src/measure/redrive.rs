@@ -8,9 +8,10 @@ use anyhow::{Context, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use shared::clock::{Clock, SystemClock};
 use shared::domain::notification::Birth;
-use shared::domain::{Channel, NewNotification, Notification, NotificationId, Template, Tenant, UserId};
+use shared::domain::{NewNotification, Notification, NotificationId, UserId};
 use shared::metrics::Metrics;
 use shared::random::{Random, SystemRandom};
+use shared::sample::new_notification;
 use shared::service::Budget;
 use shared::service::redrive::Redrive;
 use shared::store::Store;
@@ -53,19 +54,9 @@ async fn fill(stores: &Stores, notifications: u32) -> anyhow::Result<Vec<Notific
 fn overdue(n: u32) -> anyhow::Result<Notification> {
     let random: &dyn Random = &SystemRandom;
     let new = NewNotification {
-        tenant: Tenant::default(),
         user_id: UserId::parse(&format!("user-{}", n % 1000))?,
-        channel: Channel::Email,
-        template: Template::parse("orders/shipped")?,
-        to: None,
-        data: None,
-        metadata: None,
-        idempotency_key: None,
-        scheduled_at: None,
-        expires_at: None,
-        created_by: None,
         request_id: Some(random.uuid().to_string()),
-        traceparent: None,
+        ..new_notification()
     };
     let now = SystemClock.now();
     let id = random.notification_id(now);

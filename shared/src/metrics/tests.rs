@@ -13,10 +13,11 @@ use crate::channels::{Inbox, samples::Stopped};
 use crate::domain::change::GiveUp;
 use crate::domain::notification::Birth;
 use crate::domain::{
-    Attempt, Change, Channel, DueAt, ErrorCode, NewNotification, Next, Notification, NotificationId, Outcome, Template, Tenant,
+    Attempt, Change, Channel, DueAt, ErrorCode, NewNotification, Next, Notification, NotificationId, Outcome, Template,
     Timestamp, Token, UserId,
 };
 use crate::random::{Random, SystemRandom};
+use crate::sample::new_notification;
 use crate::service::redrive;
 use crate::store::{Applied, Created};
 
@@ -36,19 +37,10 @@ fn id() -> NotificationId {
 /// As it is after a write at [`NOW`].
 fn notification(channel: Channel) -> Notification {
     let new = NewNotification {
-        tenant: Tenant::default(),
         user_id: UserId::parse("canary-user").unwrap(),
         channel,
         template: Template::parse("canary-template").unwrap(),
-        to: None,
-        data: None,
-        metadata: None,
-        idempotency_key: None,
-        scheduled_at: None,
-        expires_at: None,
-        created_by: None,
-        request_id: None,
-        traceparent: None,
+        ..new_notification()
     };
     let birth = Birth { id: id(), create_token: token(), now: EARLIER, attempt_limit: 3, due_guard: Duration::from_secs(30) };
     Notification { updated_at: NOW, ..Notification::create(new, birth) }

@@ -4,53 +4,20 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::deliver::Worker;
-use super::{OnUnknown, Policy};
 use crate::channels::Providers;
 use crate::clock::Clock;
-use crate::domain::{
-    Change, Channel, DueShard, NewNotification, Notification, NotificationId, Template, Tenant, Timestamp, UserId,
-};
+use crate::domain::{Change, DueShard, Notification, NotificationId, Tenant, Timestamp, UserId};
 use crate::random::Random;
-use crate::retry::RetryPolicy;
+use crate::sample::{POLICY, START};
 use crate::store::{Applied, Created, Due, Error, Page, Position, Store};
 use crate::traces::Traces;
 
 /// What every clock here says.
-pub(super) const NOW: Timestamp = Timestamp::from_millis(1_893_456_000_000);
-
-pub(super) const POLICY: Policy = Policy {
-    send_timeout: Duration::from_secs(5),
-    lease: Duration::from_secs(60),
-    clock_skew: Duration::from_secs(5),
-    due_guard: Duration::from_secs(30),
-    retention: Duration::from_hours(24),
-    retry: RetryPolicy { base: Duration::from_secs(10), cap: Duration::from_hours(1), max_attempts: 30 },
-    on_unknown: OnUnknown::Retry,
-};
-
-/// A request for an e-mail at once, with nothing more in it than must be.
-pub(super) fn new_notification() -> NewNotification {
-    NewNotification {
-        tenant: Tenant::default(),
-        user_id: UserId::parse("user-1").unwrap(),
-        channel: Channel::Email,
-        template: Template::parse("welcome").unwrap(),
-        to: None,
-        data: None,
-        metadata: None,
-        idempotency_key: None,
-        scheduled_at: None,
-        expires_at: None,
-        created_by: None,
-        request_id: None,
-        traceparent: None,
-    }
-}
+pub(super) const NOW: Timestamp = START;
 
 type Answers = dyn Fn(NotificationId, &Change) -> Result<Applied, Error> + Send + Sync;
 

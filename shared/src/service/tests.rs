@@ -11,13 +11,13 @@ use super::Budget;
 use super::create::{Create, Creation};
 use super::deliver::Worker;
 use super::process::{Process, Report};
-use super::stub::{POLICY, new_notification};
 use crate::channels::Providers;
 use crate::clock::SystemClock;
 use crate::domain::{Change, Channel, DueShard, Notification, NotificationId, Tenant, UserId};
 use crate::events::batch::{Place, Record};
 use crate::events::{self, Event, Outbox, Publisher};
 use crate::random::SystemRandom;
+use crate::sample::{POLICY, new_notification};
 use crate::store::{Applied, Created, Due, Error, Page, Position, Store};
 use crate::traces::Traces;
 

@@ -133,22 +133,10 @@ fn a_value_that_panics_while_it_is_written_blocks_nothing() {
 }
 
 fn created_with(request_id: &str, traceparent: &str) -> crate::domain::Notification {
-    use crate::domain::{Channel, NewNotification, Notification, NotificationId, Template, Tenant, Token, UserId, notification};
-    let new = NewNotification {
-        tenant: Tenant::default(),
-        user_id: UserId::parse("ada").unwrap(),
-        channel: Channel::Email,
-        template: Template::parse("t").unwrap(),
-        to: None,
-        data: None,
-        metadata: None,
-        idempotency_key: None,
-        scheduled_at: None,
-        expires_at: None,
-        created_by: None,
-        request_id: Some(request_id.to_owned()),
-        traceparent: Some(traceparent.to_owned()),
-    };
+    use crate::domain::{NewNotification, Notification, NotificationId, Token, notification};
+    use crate::sample::new_notification;
+    let (request_id, traceparent) = (Some(request_id.to_owned()), Some(traceparent.to_owned()));
+    let new = NewNotification { request_id, traceparent, ..new_notification() };
     let id = NotificationId::from_uuid(uuid::Uuid::from_u128(7));
     let (create_token, due_guard) = (Token::from_uuid(uuid::Uuid::from_u128(9)), std::time::Duration::from_secs(30));
     let birth = notification::Birth { id, create_token, now: Timestamp::from_millis(0), attempt_limit: 1, due_guard };

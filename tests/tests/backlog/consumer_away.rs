@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shared::domain::Status;
-use tests::setting;
+use simulation::setting;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::world::World;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use shared::domain::{Change, DueShard, Notification, NotificationId, Tenant, UserId};
 use shared::store::{Applied, Created, Due, Error, Page, Position, Store};
-use tests::simulation::model_store::ModelStore;
+use simulation::model_store::ModelStore;
 use tokio::time::sleep;
 
 /// Longer than a batch waits for room.

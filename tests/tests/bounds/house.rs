@@ -16,6 +16,7 @@ use shared::events::batch::{Place, Record};
 use shared::events::{Outbox, Publisher};
 use shared::random::SystemRandom;
 use shared::retry::RetryPolicy;
+use shared::sample::{POLICY, START, new_notification};
 use shared::service::create::{Create, Creation};
 use shared::service::deliver::Worker;
 use shared::service::process::Process;
@@ -23,7 +24,7 @@ use shared::service::redrive::Redrive;
 use shared::service::{Budget, Policy};
 use shared::store::Store;
 use shared::traces::Traces;
-use tests::stage::{Broker, POLICY, START, new_notification};
+use tests::stage::Broker;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::hanging::HangingStore;

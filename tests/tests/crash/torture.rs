@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use shared::domain::NotificationId;
+use simulation::dice::Dice;
+use simulation::setting;
 use tests::aftermath::{Figures, come_to_rest, faults_at_rest, faults_at_the_end, posts};
 use tests::home::Home;
 use tests::instant::from_now;
 use tests::ledger::Ledger;
 use tests::receiver::{Receiver, Reply};
-use tests::simulation::dice::Dice;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -41,15 +42,9 @@ const LONGEST_LIFE: Duration = Duration::from_secs(5);
 /// For everything to come to its end once nobody disturbs any more.
 const HEALING: Duration = Duration::from_secs(120);
 
-fn setting(name: &str) -> Option<u64> {
-    #[expect(clippy::disallowed_methods, reason = "the test's own switches, read in one place")]
-    let value = std::env::var(name).ok()?;
-    Some(value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn sigkill_at_any_moment_loses_nothing_that_was_accepted() {
-    let (kills, first) = (setting("KILLS").unwrap_or(KILLS_OF_A_ROUND), setting("SEED").unwrap_or(0));
+    let (kills, first) = (setting::number("KILLS").unwrap_or(KILLS_OF_A_ROUND), setting::number("SEED").unwrap_or(0));
     let mut total = Figures::default();
     for round in 0..kills.div_ceil(KILLS_OF_A_ROUND) {
         let kills_now = KILLS_OF_A_ROUND.min(kills - round * KILLS_OF_A_ROUND);

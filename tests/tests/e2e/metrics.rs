@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use tests::exposition::{self, Exposition};
+use simulation::exposition::Exposition;
+use tests::exposition::{self, scrape};
 use tests::instant::from_now;
 use tests::load::Load;
 use tests::receiver::{Receiver, Reply};
@@ -30,7 +31,7 @@ const BRISK: [(&str, &str); 5] = [
 async fn until(url: &str, wanted: impl Fn(&Exposition) -> bool) -> Exposition {
     let until = Instant::now() + PATIENCE;
     loop {
-        let shown = Exposition::of(url).await;
+        let shown = scrape(url).await;
         if wanted(&shown) {
             return shown;
         }
@@ -77,7 +78,7 @@ async fn each_thing_that_happens_is_counted_once() {
     let expired = server.create(&body("ada", &json!({"expiresAt": "2020-01-01T00:00:00Z"}))).await;
     server.wait_for(&expired, "Expired").await;
 
-    let shown = Exposition::of(&url).await;
+    let shown = scrape(&url).await;
     let counted = [
         ("accepted_total{channel=\"email\"}", 9.0),
         ("replayed_total{channel=\"email\"}", 7.0),
@@ -133,7 +134,7 @@ async fn a_write_whose_answer_is_lost_is_counted_once() {
     proxy.fail_next("UpdateItem", Fault::LoseAnswer);
     assert_eq!(server.post(&format!("/api/notifications/{refused}/retry"), &json!({})).await.status(), 200);
     assert_eq!(proxy.faults_left(), 0);
-    let shown = Exposition::of(&url).await;
+    let shown = scrape(&url).await;
     let named = [
         "accepted_total",
         "replayed_total",
@@ -160,7 +161,7 @@ async fn poison_is_counted_by_the_event() {
     until(&url, |shown| shown.get("poisoned_total") >= 4.0).await;
     let id = server.create(&json!({"userId": "ada", "channel": "push", "template": "t"})).await;
     server.wait_for(&id, "Sent").await;
-    assert!((Exposition::of(&url).await.get("poisoned_total") - 4.0).abs() < 0.5);
+    assert!((scrape(&url).await.get("poisoned_total") - 4.0).abs() < 0.5);
 }
 
 #[tokio::test]
@@ -179,7 +180,7 @@ async fn what_is_under_way_and_a_provider_that_is_left_alone_are_shown_while_the
     let creates = async { tokio::join!(server.create(&one), server.create(&other)) };
     let look = async {
         receiver.wait_for(2).await;
-        let shown = Exposition::of(&url).await;
+        let shown = scrape(&url).await;
         receiver.release();
         shown
     };
@@ -193,7 +194,7 @@ async fn what_is_under_way_and_a_provider_that_is_left_alone_are_shown_while_the
     receiver.then(Reply::status(503));
     server.create(&body("eve", &no_more)).await;
     let alone = "left_alone{channel=\"email\",provider=\"webhook\"}";
-    assert!((Exposition::of(&url).await.get(alone) - 1.0).abs() < 0.5);
+    assert!((scrape(&url).await.get(alone) - 1.0).abs() < 0.5);
 }
 
 #[tokio::test]
@@ -207,7 +208,7 @@ async fn what_is_shown_under_load_is_whole_and_never_goes_back() {
         let begun = Instant::now();
         tokio::select! {
             seen = &mut running => break seen,
-            shown = Exposition::of(&url) => {
+            shown = scrape(&url) => {
                 (scrapes, took) = (scrapes + 1, took.max(begun.elapsed()));
                 for (series, value) in before.0.iter().filter(|(series, _)| series.contains("_total") || series.contains("_count")) {
                     assert!(shown.0[series] >= *value, "{series} went from {value} to {}", shown.0[series]);

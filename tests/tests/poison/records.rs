@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde_json::{Map, Value, json};
 use shared::domain::NotificationId;
-use tests::simulation::dice::Dice;
+use simulation::dice::Dice;
 
 /// In what nobody may log: keys, and whatever makes a record bad.
 pub(crate) const CANARY: &str = "canary";

@@ -14,14 +14,15 @@ use shared::domain::notification::Birth;
 use shared::domain::{Change, Channel, DueShard, NewNotification, Notification, NotificationId, Tenant, UserId};
 use shared::events::Outbox;
 use shared::random::Random;
+use shared::sample::{POLICY, new_notification};
 use shared::service::deliver::Worker;
 use shared::service::process::Process;
 use shared::service::redrive::Redrive;
 use shared::store::{Applied, Created, Due, Error, Page, Position, Store};
 use shared::traces::Traces;
-use tests::simulation::dice::Dice;
-use tests::simulation::model_store::ModelStore;
-use tests::stage::{POLICY, TokioClock, new_notification};
+use simulation::dice::Dice;
+use simulation::model_store::ModelStore;
+use tests::stage::TokioClock;
 
 /// What lies under an id, and what the parts do when it is touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

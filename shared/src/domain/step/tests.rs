@@ -1,8 +1,9 @@
 use uuid::Uuid;
 
 use super::*;
+use crate::domain::NotificationId;
 use crate::domain::notification::Birth;
-use crate::domain::{Channel, NewNotification, NotificationId, Template, Tenant, UserId};
+use crate::sample::new_notification;
 
 const NOW: Timestamp = Timestamp::from_millis(1_893_456_000_000);
 const SKEW: Duration = Duration::from_secs(5);
@@ -13,23 +14,11 @@ const fn token() -> Token {
 }
 
 fn pending() -> Notification {
-    let new = NewNotification {
-        tenant: Tenant::default(),
-        user_id: UserId::parse("user-1").unwrap(),
-        channel: Channel::Email,
-        template: Template::parse("welcome").unwrap(),
-        to: None,
-        data: None,
-        metadata: None,
-        idempotency_key: None,
-        scheduled_at: None,
-        expires_at: None,
-        created_by: None,
-        request_id: None,
-        traceparent: None,
-    };
     let id = NotificationId::from_uuid(Uuid::from_u128(1));
-    Notification::create(new, Birth { id, create_token: token(), now: NOW, attempt_limit: 3, due_guard: Duration::from_secs(30) })
+    Notification::create(
+        new_notification(),
+        Birth { id, create_token: token(), now: NOW, attempt_limit: 3, due_guard: Duration::from_secs(30) },
+    )
 }
 
 /// An attempt of three, its lease until then.

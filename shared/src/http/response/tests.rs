@@ -6,9 +6,9 @@ use super::*;
 use crate::domain::attempt::Detail;
 use crate::domain::notification::Birth;
 use crate::domain::{
-    Channel, ErrorCode, IdempotencyKey, JsonObject, Metadata, NewNotification, Outcome, Recipient, Template, Tenant, Timestamp,
-    Token, UserId,
+    Channel, ErrorCode, IdempotencyKey, JsonObject, Metadata, NewNotification, Outcome, Recipient, Timestamp, Token,
 };
+use crate::sample::new_notification;
 use crate::store::Position;
 
 fn at(second: u32) -> Timestamp {
@@ -20,21 +20,8 @@ fn token() -> Token {
 }
 
 fn bare() -> Notification {
-    let new = NewNotification {
-        tenant: Tenant::default(),
-        user_id: UserId::parse("u").unwrap(),
-        channel: Channel::Email,
-        template: Template::parse("t").unwrap(),
-        to: None,
-        data: None,
-        metadata: None,
-        idempotency_key: None,
-        scheduled_at: None,
-        expires_at: None,
-        created_by: Some("canary".to_owned()),
-        request_id: Some("canary".to_owned()),
-        traceparent: Some("canary".to_owned()),
-    };
+    let canary = || Some("canary".to_owned());
+    let new = NewNotification { created_by: canary(), request_id: canary(), traceparent: canary(), ..new_notification() };
     let birth = Birth {
         id: NotificationId::from_uuid(uuid::Uuid::from_u128(7)),
         create_token: token(),

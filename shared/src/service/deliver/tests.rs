@@ -6,13 +6,13 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::super::stub::{POLICY, new_notification};
 use super::*;
 use crate::channels::{Limits, Provider};
 use crate::clock::SystemClock;
 use crate::domain::notification::Birth;
 use crate::domain::{DueShard, Status, Tenant, UserId};
 use crate::random::SystemRandom;
+use crate::sample::{POLICY, new_notification};
 use crate::store::{Created, Due, Page, Position};
 
 const fn millis(n: u64) -> Duration {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::super::stub::{Always, NOW, StubStore, new_notification, worker};
+use super::super::stub::{Always, NOW, StubStore, worker};
 use super::*;
 use crate::channels::breaker::Endurance;
 use crate::channels::{Limits, Message, Provider, Providers, Sent};
@@ -13,6 +13,7 @@ use crate::domain::notification::Birth;
 use crate::domain::{Change, ErrorCode, Notification, Status, Token};
 use crate::random::SystemRandom;
 use crate::retry::RetryPolicy;
+use crate::sample::new_notification;
 use crate::store::{Applied, Error};
 use crate::traces::{Sampler, Traces};
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 use crate::domain::change::GiveUp;
 use crate::domain::notification::Birth;
 use crate::domain::{
-    Attempt, Change, Channel, DueAt, NewNotification, Next, Notification, NotificationId, Outcome, Template, Tenant, Timestamp,
-    Token, UserId,
+    Attempt, Change, Channel, DueAt, NewNotification, Next, Notification, NotificationId, Outcome, Timestamp, Token, UserId,
 };
 use crate::random::{Random, SystemRandom};
+use crate::sample::new_notification;
 use crate::store::{Applied, Created, Error, Store};
 
 /// 2030-01-01T00:00:00Z: far from any clock's now, and no sweep takes what ends later.
@@ -45,21 +45,7 @@ pub fn user(name: &str) -> UserId {
 /// As a request for the first attempt at once leaves it.
 #[must_use]
 pub fn pending() -> Notification {
-    let new = NewNotification {
-        tenant: Tenant::default(),
-        user_id: user("user-"),
-        channel: Channel::Email,
-        template: Template::parse("welcome").expect("a template"),
-        to: None,
-        data: None,
-        metadata: None,
-        idempotency_key: None,
-        scheduled_at: None,
-        expires_at: None,
-        created_by: None,
-        request_id: None,
-        traceparent: None,
-    };
+    let new = NewNotification { user_id: user("user-"), ..new_notification() };
     let due_guard = Duration::from_secs(30);
     Notification::create(new, Birth { id: id(), create_token: token(), now: CREATED, attempt_limit: 3, due_guard })
 }

@@ -12,7 +12,7 @@ use shared::domain::{Change, DueAt, DueShard, Notification, NotificationId, Stat
 use shared::store::{Applied, Created, Due, Error, Page, Position, Store};
 use uuid::Uuid;
 
-use super::sabotage::Sabotage;
+use crate::sabotage::Sabotage;
 
 #[derive(Debug, Default)]
 pub struct ModelStore {

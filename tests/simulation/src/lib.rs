@@ -4,11 +4,21 @@
 //! the contract.
 //!
 //! The same seed makes the same run, to the last line of its story. `SEED=<n>` tells one, `SEEDS=<n>`
-//! says how many are run: see `tests/tests/simulation.rs`.
+//! says how many are run: see `tests/simulation.rs`. A crate by itself, so that it alone of all tests is
+//! compiled for speed.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test says what it expects, and stops where it is wrong"
+)]
 
 pub mod broker;
 pub mod client;
 pub mod dice;
+pub mod exposition;
 pub mod host;
 pub mod machine;
 pub mod model_store;
@@ -17,6 +27,7 @@ pub mod plan;
 pub mod provider;
 pub mod sabotage;
 pub mod seen;
+pub mod setting;
 pub mod store;
 pub mod story;
 pub mod world;

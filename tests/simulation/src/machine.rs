@@ -15,8 +15,8 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::story::{What, Who};
-use super::world::World;
+use crate::story::{What, Who};
+use crate::world::World;
 
 #[derive(Debug)]
 pub struct Machine {

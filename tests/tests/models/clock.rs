@@ -10,12 +10,13 @@ use shared::domain::notification::Birth;
 use shared::domain::{Notification, Timestamp};
 use shared::events::Outbox;
 use shared::random::{Random, SystemRandom};
+use shared::sample::{POLICY, START, new_notification};
 use shared::service::create::{Create, Creation};
 use shared::service::deliver::{Delivery, Worker};
 use shared::store::Store;
 use shared::traces::Traces;
-use tests::simulation::model_store::ModelStore;
-use tests::stage::{Broker, POLICY, START, new_notification, plenty};
+use simulation::model_store::ModelStore;
+use tests::stage::{Broker, plenty};
 use tokio::time::Instant;
 
 /// Set back by an hour after it was read once: after the claim.

@@ -9,10 +9,10 @@ use shared::events::Event;
 use shared::store::{Applied, Created, Due, Error, Page, Position, Store};
 use tokio::time::{sleep, timeout};
 
-use super::machine::Machine;
-use super::plan::STORE_TIMEOUT;
-use super::sabotage::Sabotage;
-use super::story::What;
+use crate::machine::Machine;
+use crate::plan::STORE_TIMEOUT;
+use crate::sabotage::Sabotage;
+use crate::story::What;
 
 #[derive(Debug)]
 pub struct RemoteStore {

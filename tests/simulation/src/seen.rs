@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use shared::domain::{Notification, NotificationId, Status};
 
-use super::story::Who;
+use crate::story::Who;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flight {

@@ -8,9 +8,9 @@ use shared::channels::breaker::Endurance;
 use shared::retry::RetryPolicy;
 use shared::service::{OnUnknown, Policy};
 
-use super::dice::Dice;
-use super::sabotage::Sabotage;
-use crate::stage::POLICY;
+use crate::dice::Dice;
+use crate::sabotage::Sabotage;
+use shared::sample::POLICY;
 
 /// As the contract has them.
 pub const STORE_TIMEOUT: Duration = Duration::from_secs(3);

@@ -8,11 +8,11 @@ use shared::channels::{Message, Provider, Sent};
 use shared::domain::ErrorCode;
 use tokio::time::sleep;
 
-use super::machine::Machine;
-use super::oracle;
-use super::seen::Flight;
-use super::story::What;
-use super::world::World;
+use crate::machine::Machine;
+use crate::oracle;
+use crate::seen::Flight;
+use crate::story::What;
+use crate::world::World;
 
 #[derive(Debug)]
 pub struct RemoteProvider {

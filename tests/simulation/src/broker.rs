@@ -9,12 +9,12 @@ use shared::events::{Error, Event, Publisher};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use super::machine::Machine;
-use super::plan::PRODUCE_TIMEOUT;
-use super::sabotage::Sabotage;
-use super::store::RemoteStore;
-use super::story::{What, Who};
-use super::world::World;
+use crate::machine::Machine;
+use crate::plan::PRODUCE_TIMEOUT;
+use crate::sabotage::Sabotage;
+use crate::store::RemoteStore;
+use crate::story::{What, Who};
+use crate::world::World;
 
 const PARTITIONS: usize = 3;
 const BATCH: usize = 10;

@@ -6,15 +6,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use shared::events::Publisher;
 use shared::events::batch::Record;
+use simulation::broker::{Batch, RemoteBroker, Source};
+use simulation::dice::Dice;
+use simulation::machine::Machine;
+use simulation::plan::{PRODUCE_TIMEOUT, Plan, Rates, Weather};
+use simulation::provider::RemoteProvider;
+use simulation::store::RemoteStore;
+use simulation::story::Who;
+use simulation::world::World;
 use tests::contract::{log, provider};
-use tests::simulation::broker::{Batch, RemoteBroker, Source};
-use tests::simulation::dice::Dice;
-use tests::simulation::machine::Machine;
-use tests::simulation::plan::{PRODUCE_TIMEOUT, Plan, Rates, Weather};
-use tests::simulation::provider::RemoteProvider;
-use tests::simulation::store::RemoteStore;
-use tests::simulation::story::Who;
-use tests::simulation::world::World;
 
 /// Rough, but nothing fails but what the rates say.
 fn machine(rates: Rates, broker_away: Option<(Duration, Duration)>) -> Arc<Machine> {

@@ -8,16 +8,16 @@ use std::time::Duration;
 use shared::domain::{NotificationId, Timestamp};
 use tokio::time::Instant;
 
-use super::broker::Broker;
-use super::dice::Dice;
-use super::host::Host;
-use super::model_store::{ModelStore, Written};
-use super::oracle;
-use super::plan::Plan;
-use super::sabotage::Sabotage;
-use super::seen::Seen;
-use super::story::{Story, What, Who};
-use crate::stage::START;
+use crate::broker::Broker;
+use crate::dice::Dice;
+use crate::host::Host;
+use crate::model_store::{ModelStore, Written};
+use crate::oracle;
+use crate::plan::Plan;
+use crate::sabotage::Sabotage;
+use crate::seen::Seen;
+use crate::story::{Story, What, Who};
+use shared::sample::START;
 
 #[derive(Debug)]
 pub struct World {

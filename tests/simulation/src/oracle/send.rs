@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use shared::domain::{NotificationId, Status};
 
-use crate::simulation::machine::Machine;
-use crate::simulation::plan::Weather;
-use crate::simulation::world::World;
+use crate::machine::Machine;
+use crate::plan::Weather;
+use crate::world::World;
 
 pub fn look(machine: &Machine, id: NotificationId, attempt: u32) {
     let world = &machine.world;

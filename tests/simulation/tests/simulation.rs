@@ -1,21 +1,11 @@
 //! The product in made-up worlds, one for each seed. `SEEDS=20000` runs that many, `FROM=<n>` begins
 //! elsewhere, `SEED=<n>` runs one and tells its story.
 
-#[path = "simulation/clock.rs"]
-#[cfg(test)]
-mod clock;
-#[path = "simulation/model.rs"]
-#[cfg(test)]
-mod model;
-#[path = "simulation/ports.rs"]
-#[cfg(test)]
-mod ports;
-
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tests::setting;
-use tests::simulation::sabotage::Sabotage;
-use tests::simulation::{Run, run};
+use simulation::sabotage::Sabotage;
+use simulation::setting;
+use simulation::{Run, run};
 
 fn tell(run: &Run) -> String {
     let broken = run.broken().unwrap_or_else(|| "holds".to_owned());

@@ -20,14 +20,14 @@ use shared::service::{Budget, OnUnknown, Policy};
 use shared::traces::Traces;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::broker::{RemoteBroker, Source};
-use super::dice::Dice;
-use super::machine::Machine;
-use super::provider::RemoteProvider;
-use super::sabotage::Sabotage;
-use super::store::RemoteStore;
-use super::story::{What, Who};
-use super::world::World;
+use crate::broker::{RemoteBroker, Source};
+use crate::dice::Dice;
+use crate::machine::Machine;
+use crate::provider::RemoteProvider;
+use crate::sabotage::Sabotage;
+use crate::store::RemoteStore;
+use crate::story::{What, Who};
+use crate::world::World;
 
 /// As much as a function gets on AWS.
 const RUN: Duration = Duration::from_mins(1);

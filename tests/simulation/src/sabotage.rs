@@ -9,7 +9,7 @@ use shared::domain::change::Guard;
 use shared::domain::idempotency::{Fields, Fingerprint};
 use shared::domain::{Change, Channel, Notification, Timestamp, Token};
 
-use crate::stage::new_notification;
+use shared::sample::new_notification;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sabotage {

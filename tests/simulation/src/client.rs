@@ -8,12 +8,12 @@ use shared::service::create::{Cancellation, Creation, Retrial};
 use shared::service::{Budget, Error};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::host::Host;
-use super::sabotage::Sabotage;
-use super::seen::Promise;
-use super::story::{What, Who};
-use super::world::World;
-use crate::stage::new_notification;
+use crate::host::Host;
+use crate::sabotage::Sabotage;
+use crate::seen::Promise;
+use crate::story::{What, Who};
+use crate::world::World;
+use shared::sample::new_notification;
 
 /// What `create` gives a call besides the time to send, and what the contract promises.
 const BESIDE_SEND: Duration = Duration::from_millis(10_500);

@@ -1,7 +1,7 @@
 //! The model store keeps the contract of every store.
 
 use shared::store::contract;
-use tests::simulation::model_store::ModelStore;
+use simulation::model_store::ModelStore;
 
 macro_rules! holds {
     ($($sentence:ident in $module:path),+ $(,)?) => {$(

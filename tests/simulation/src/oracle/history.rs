@@ -7,9 +7,9 @@ use shared::metrics::prometheus;
 use shared::service::OnUnknown;
 
 use crate::exposition::Exposition;
-use crate::simulation::plan::Weather;
-use crate::simulation::story::{Who, short};
-use crate::simulation::world::World;
+use crate::plan::Weather;
+use crate::story::{Who, short};
+use crate::world::World;
 
 pub fn judge(world: &World) {
     let items: BTreeMap<NotificationId, Notification> = world.store.all().into_iter().map(|n| (n.id, n)).collect();

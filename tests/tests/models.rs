@@ -1,0 +1,11 @@
+//! The simulation's models keep the contracts of the real parts, and what it found is held by itself.
+
+#[path = "models/clock.rs"]
+#[cfg(test)]
+mod clock;
+#[path = "models/ports.rs"]
+#[cfg(test)]
+mod ports;
+#[path = "models/store.rs"]
+#[cfg(test)]
+mod store;
