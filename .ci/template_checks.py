@@ -327,6 +327,12 @@ def findings_of(stack, code, text, parameters, where="everywhere"):
 # --- All of it ---
 
 
+def sentences(template):
+    """By which it refuses parameters."""
+    of_one = [parameter["ConstraintDescription"] for parameter in template["Parameters"].values() if "ConstraintDescription" in parameter]
+    return of_one + [a["AssertDescription"] for rule in template["Rules"].values() for a in rule["Assertions"]]
+
+
 def main(stack, work, wanted):
     failed = 0
 
@@ -361,6 +367,7 @@ def main(stack, work, wanted):
         missed = [] if any(expected in finding for finding in seen) else [f"nobody says {expected!r}; said was {seen}"]
         tell(f"fault: {what}", missed)
     template = sam_template.transformed(text, {})
+    said = []
     for given, sentence in REFUSALS:
         if not re.search(wanted, f"refusal: {given}"):
             continue
@@ -369,7 +376,11 @@ def main(stack, work, wanted):
             tell(f"refusal: {given}", ["it was taken"])
             stack.delete("refused")
         except ValueError as error:
+            said.append(str(error))
             tell(f"refusal: {given}", [] if sentence in str(error) else [f"it was refused by another sentence: {error}"])
+    if re.search(wanted, "refusals: every sentence"):
+        unsaid = [sentence for sentence in sentences(template) if not any(sentence in one for one in said)]
+        tell("refusals: every sentence of the template was said", [f"nothing was refused by: {sentence}" for sentence in unsaid])
     return failed
 
 

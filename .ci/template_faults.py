@@ -102,6 +102,7 @@ REFUSALS = [
     ({"SmsProvider": "webhook+https://sms.example/send?key=1"}, "in clear"),
     ({"SmsProvider": "webhook+https://sms.example/hooks/0a1b2c3d4e5f6a7b8c9d0e1f2a3b4c5d/send"}, "give SmsProviderSecretArn"),
     ({"SmsProvider": "webhook+https://hooks.example/services/T0/B0/aBcDeFgHiJkLmNoPqRsTuVwX"}, "give SmsProviderSecretArn"),
+    ({"SmsProvider": "webhook+https://api.example/bot123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw/send"}, "give SmsProviderSecretArn"),
     ({"EmailProviderSecretArn": PROVIDER_SECRET, "WebhookSecretArn": SECRET}, "Give EmailProvider or EmailProviderSecretArn"),
     ({"SmsProvider": WEBHOOK, "SmsProviderSecretArn": PROVIDER_SECRET, "WebhookSecretArn": SECRET}, "Give SmsProvider or SmsProviderSecretArn"),
     ({"PushProvider": WEBHOOK, "PushProviderSecretArn": PROVIDER_SECRET, "WebhookSecretArn": SECRET}, "Give PushProvider or PushProviderSecretArn"),
