@@ -32,6 +32,8 @@ from sam_template import FUNCTIONS, REGION, ROOT
 
 SERVER, BUILT = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 STAY = sys.argv[3:] == ["--stay"]
+if sys.argv[3:] and not STAY:
+    sys.exit("usage: .ci/deploy-here [--stay]")
 BROKERS = os.environ["KAFKA_BOOTSTRAP_SERVERS"]
 SIGNING = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr"
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -218,6 +220,8 @@ def main(stack, work):
         if function != "get":
             # The template takes https only. What lies in a secret it can't see.
             local |= {"SMS_PROVIDER": hook, "PUSH_PROVIDER": hook}
+        if function in ("create", "redrive"):
+            local |= {"KAFKA_PRODUCE_TIMEOUT": "20s"}  # patient, for a machine that builds beside
         return local
 
     step("the stack")
@@ -349,7 +353,17 @@ def by_token(stack, parameters, settings):
     check(items and whose == {("ada", subject)}, f"it is of {whose}, and not of ada and {subject}")
 
 
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and end what runs on the way
+
+
+def ended(*_):
+    """Ends what runs on the way, and is not told to a second time in the middle of that."""
+    for told in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(told, signal.SIG_IGN)
+    sys.exit(143)
+
+
+for told in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(told, ended)
 with tempfile.TemporaryDirectory() as folder:
     work = pathlib.Path(folder)
     try:
@@ -359,4 +373,5 @@ with tempfile.TemporaryDirectory() as folder:
         for log in sorted(work.glob("*.log")):
             print(f"--- deploy-here: the end of {log.name} ---", *log.read_text().splitlines()[-60:], sep="\n", file=sys.stderr)
         raise
-print("deploy-here: it is deployed, and does as it should")
+if not STAY:
+    print("deploy-here: it is deployed, and does as it should")

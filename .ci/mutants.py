@@ -2,7 +2,7 @@
 runs for each the tests that reach it, the fastest first, until one fails. Run by .ci/mutants.
 
 A fault that does not compile is unviable, and taken out again. One whose place is needed while compiling (a `const`)
-can't be behind a switch; neither can another type behind `impl Trait`: such faults are built alone, at the end.
+can't be behind a switch; neither can another type behind `impl Trait`: such faults are counted, and not tried.
 """
 
 import bisect
