@@ -29,7 +29,7 @@ pub enum Error {
         #[source]
         source: token::Error,
     },
-    /// The client library's administrative part can't tell the two apart.
+    /// Which of them, the client library's administrative part can't tell.
     #[error("kafka did not answer, or did not let us in")]
     NoAnswer {
         #[source]

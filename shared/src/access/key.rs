@@ -14,13 +14,16 @@ use subtle::{Choice, ConstantTimeEq};
 
 use crate::random::Random;
 
+/// Every key begins with it.
+pub const PREFIX: &str = "nk_";
+
 /// Shown once, to whoever asked for it.
 pub struct ApiKey(String);
 
 impl ApiKey {
     #[must_use]
     pub fn make(random: &(dyn Random + 'static)) -> Self {
-        Self(format!("nk_{}", URL_SAFE_NO_PAD.encode([random.bytes(), random.bytes()].concat())))
+        Self(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode([random.bytes(), random.bytes()].concat())))
     }
 
     #[must_use]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::fault::Problem;
 use super::reader::{Read, Reader};
 use super::{table, values};
+use crate::access::key::PREFIX;
 use crate::access::keyring::Keyring;
 
 /// The API keys, and the file in which they may change.
@@ -42,8 +43,9 @@ pub(super) fn doors(reader: &mut Reader<'_>) -> Read<(SocketAddr, Option<KeySett
 fn keys(reader: &mut Reader<'_>) -> Read<Option<KeySettings>> {
     let Some(path) = reader.optional(&table::API_KEYS_FILE, |text| Some(PathBuf::from(text)))? else { return Ok(None) };
     let text = reader.environment().read_file(&path).map_err(|error| {
-        // The path is no secret: nobody could have set one here by mistake.
-        let problem = Problem::UnreadableFile { path: path.display().to_string(), why: error.to_string() };
+        let (path, why) = (path.display().to_string(), error.to_string());
+        // A path is no secret; a key that somebody set for it is one.
+        let problem = if path.starts_with(PREFIX) { Problem::NotAllowedSecret } else { Problem::UnreadableFile { path, why } };
         reader.report(&table::API_KEYS_FILE, problem)
     })?;
     match Keyring::parse(&text) {

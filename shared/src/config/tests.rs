@@ -328,6 +328,8 @@ fn the_server_leaves_loopback_with_keys_and_says_all_that_is_wrong_with_them() {
     assert!(faults.lines().zip(begins).all(|(line, begin)| line.starts_with(begin)), "{faults}");
     assert_eq!((faults.lines().count(), faults.contains("canary")), (4, false), "{faults}");
     assert_eq!(names(with(KEYS, &[("API_KEYS_FILE", "/none")]).map(drop)), ["API_KEYS_FILE"]);
+    let pasted = with(KEYS, &[("API_KEYS_FILE", "nk_canary")]).unwrap_err().to_string();
+    assert!(pasted.starts_with("API_KEYS_FILE: ") && !pasted.contains("canary"), "{pasted}");
     assert_eq!(names(with(KEYS, &[("ALLOW_ANONYMOUS", "true")]).map(drop)), ["ALLOW_ANONYMOUS"]);
 }
 

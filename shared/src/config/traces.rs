@@ -29,13 +29,14 @@ pub(super) fn traces(reader: &mut Reader<'_>, command: Command) -> Read<Option<T
     }))
 }
 
-/// As it is written, if it is one that a client takes. What is refused for a user or a query in it may hold a secret.
+/// As it is written, if it is one that a client takes. What is refused for a user, a query or a fragment in it may
+/// hold a secret.
 fn url(reader: &mut Reader<'_>, setting: &Setting) -> Read<Option<String>> {
     let Some(text) = reader.optional(setting, |text| Some(text.to_owned()))? else { return Ok(None) };
     let parsed = values::endpoint(&text).and_then(|endpoint| url::Url::parse(endpoint.as_str()).ok());
     match parsed.filter(url::Url::has_host) {
         Some(_) => Ok(Some(text)),
-        None if text.contains(['@', '?']) => Err(reader.report(setting, Problem::NotAllowedSecret)),
+        None if text.contains(['@', '?', '#']) => Err(reader.report(setting, Problem::NotAllowedSecret)),
         None => reader.optional(setting, |_refused| None),
     }
 }
@@ -126,7 +127,7 @@ mod tests {
     #[test]
     fn a_url_that_is_refused_for_its_user_or_query_is_not_shown() {
         for name in ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] {
-            for url in ["https://canary:canary@c", "https://c/v1/traces?key=canary", "c/canary?canary"] {
+            for url in ["https://canary:canary@c", "https://c/v1/traces?key=canary", "c/canary?canary", "https://c/#canary"] {
                 let told = read(&[(name, url)]).unwrap_err().to_string();
                 assert!(told.contains(name) && !told.contains("canary"), "{told}");
             }

@@ -158,7 +158,7 @@ impl Publisher for KafkaPublisher {
     }
 }
 
-/// librdkafka's words for a code, which name neither hosts nor users, and what has to be allowed.
+/// librdkafka's words for a code (they name neither hosts nor users), and then what has to be allowed.
 fn what(code: RDKafkaErrorCode) -> String {
     let words = KafkaError::Global(code).to_string();
     match missing(code, Side::Publisher) {
