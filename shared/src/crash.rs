@@ -43,6 +43,8 @@ mod armed {
     /// Where a process may be lost. A new one makes its tests say what must come of it.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Window {
+        /// A request was read | get.
+        BeforeRead,
         /// A request was read | put.
         BeforePut,
         /// Put (or the write of a manual retry) | produce.
@@ -74,7 +76,8 @@ mod armed {
     }
 
     impl Window {
-        pub const ALL: [Self; 14] = [
+        pub const ALL: [Self; 15] = [
+            Self::BeforeRead,
             Self::BeforePut,
             Self::AfterPut,
             Self::AfterProduce,
@@ -94,6 +97,7 @@ mod armed {
         #[must_use]
         pub const fn as_str(self) -> &'static str {
             match self {
+                Self::BeforeRead => "before-read",
                 Self::BeforePut => "before-put",
                 Self::AfterPut => "after-put",
                 Self::AfterProduce => "after-produce",

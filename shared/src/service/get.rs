@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Error;
 use crate::clock::Clock;
+use crate::crash_point;
 use crate::domain::{Explanation, IdempotencyKey, Notification, NotificationId, Tenant, UserId};
 use crate::store::{Page, Position, Store};
 
@@ -16,6 +17,7 @@ pub struct Get {
 
 impl Get {
     pub async fn one(&self, tenant: &Tenant, id: NotificationId) -> Result<Option<Notification>, Error> {
+        crash_point!(BeforeRead);
         Ok(self.store.get(tenant, id).await?)
     }
 

@@ -21,7 +21,7 @@ const SETTINGS: [(&str, &str); 5] =
 const WITHOUT_KAFKA: (&str, &str) = ("KAFKA_BOOTSTRAP_SERVERS", "none");
 const SIGABRT: i32 = 6;
 /// They wait for leases most of the time.
-const SIDE_BY_SIDE: usize = 5;
+const SIDE_BY_SIDE: usize = 4;
 
 /// One notification, one crash or several, and then a server that nobody disturbs.
 struct Case {
@@ -63,6 +63,8 @@ fn cases(window: Window) -> Vec<Case> {
     };
     let busy = || vec![Reply::status(503)];
     let case = match window {
+        // Nothing is between two effects there: `lambda` panics in it.
+        Window::BeforeRead => return Vec::new(),
         Window::BeforePut => Case { lives: &["before-put"], left: &[None], ..plain() },
         Window::AfterPut => {
             let by_hand = Case {
@@ -120,7 +122,7 @@ fn cases(window: Window) -> Vec<Case> {
             replies: busy(),
             lease: SOON_OVER,
             // Time enough for the first attempt: its retry is what redrive comes for.
-            guard: "3s",
+            guard: "6s",
             left: &[Some(Retrying)],
             committed: None,
             outcomes: &[&[NotSent, Accepted]],
@@ -130,7 +132,7 @@ fn cases(window: Window) -> Vec<Case> {
         Window::AfterRepublish => Case {
             lives: &["after-republish"],
             lease: SOON_OVER,
-            guard: "3s",
+            guard: "6s",
             replies: busy(),
             needs_kafka: true,
             left: &[Some(Retrying), Some(Processing), Some(Sent)],
