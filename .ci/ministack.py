@@ -48,7 +48,7 @@ def process(name, command, log, patience=10, **environment):
         child.wait()
 
 
-def until(what, ask, within=60.0):
+def until(what, ask, within=300.0):
     """Asks again until the answer is not None."""
     end = time.monotonic() + within
     while True:

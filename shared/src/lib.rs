@@ -44,6 +44,7 @@
 //! - [`clock`], [`random`]: the one home of time and of randomness, which are arguments everywhere else.
 //! - [`permission`]: a permission that AWS says is missing, named once.
 //! - [`wiring`]: what all binaries put together alike.
+//! - `sample`: what tests begin with. (Tests, and the feature `contract`.)
 //! - [`crash`]: the windows between any two effects, by name, in which tests let a process die.
 //!
 //! Dependencies run one way: functions and server to `service`, `service` and the adapters to `domain`.

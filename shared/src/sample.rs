@@ -1,5 +1,7 @@
 //! What tests begin with: the shortest request that there is, and settings that let nobody wait for long.
 
+#![expect(clippy::expect_used, reason = "what stands here is good, or no test begins")]
+
 use std::time::Duration;
 
 use crate::domain::{Channel, NewNotification, Template, Tenant, Timestamp, UserId};

@@ -6,13 +6,13 @@ use std::fmt;
 
 use serde_json::Value;
 use shared::domain::{ErrorCode, Notification, NotificationId, Outcome, Status};
+use simulation::oracle::write;
 use tokio::time::{Instant, sleep};
 
 use crate::home::{Home, Stored};
 use crate::ledger::Ledger;
 use crate::receiver::{Receiver, Reply};
 use crate::server_process::ServerProcess;
-use simulation::oracle::write;
 
 /// One request that the receiver had, in the order of their coming.
 #[derive(Clone, Copy, Debug)]

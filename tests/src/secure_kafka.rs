@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use crate::surroundings::create_topic;
 use crate::tls::{Authority, Validity};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 /// What stands beside this crate: the sources for the broker's side.
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/real-parts/kafka");
 

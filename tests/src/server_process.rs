@@ -89,6 +89,8 @@ impl ServerProcess {
         let surroundings = Surroundings::new().await;
         let data = Arc::new(TempDir::new().expect("a temporary folder"));
         let mut all = surroundings.settings;
+        // Patient, for a machine that builds beside.
+        all.extend(owned(&[("STORE_TIMEOUT", "15s"), ("KAFKA_PRODUCE_TIMEOUT", "20s")]));
         all.extend(owned(settings));
         if surroundings.real {
             let made = command(&data, &all).arg("create-table").output().await.expect("create-table runs");

@@ -10,7 +10,7 @@ mod member;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use member::{Member, set, settings};
+use member::{Member, for_records, set, settings};
 use tests::kafka::Kafka;
 
 async fn assert_all_is_committed(kafka: &Kafka) {
@@ -75,12 +75,12 @@ async fn a_batch_is_closed_by_its_bytes() {
 async fn what_was_not_answered_comes_again_and_what_succeeded_does_not() {
     let kafka = Kafka::with_partitions(2).await;
     kafka.fill(2, 5).await;
-    let mut first = Member::start(settings(&kafka));
+    let mut first = Member::start(for_records(&kafka, 10));
     let before = first.call().await.records();
     assert_eq!(before.len(), 10);
     first.kill().await;
 
-    let mut second = Member::start(settings(&kafka));
+    let mut second = Member::start(for_records(&kafka, 10));
     let call = second.call().await;
     assert_eq!(call.records(), before);
     call.succeed();
@@ -93,7 +93,7 @@ async fn what_was_not_answered_comes_again_and_what_succeeded_does_not() {
 async fn a_failed_call_brings_the_whole_batch_again() {
     let kafka = Kafka::with_partitions(2).await;
     kafka.fill(2, 5).await;
-    let mut member = Member::start(settings(&kafka));
+    let mut member = Member::start(for_records(&kafka, 10));
     let call = member.call().await;
     let payload = call.payload.clone();
     call.fail();
@@ -156,12 +156,12 @@ async fn a_stop_ends_the_wait_after_a_failed_call() {
 async fn a_rebalance_in_the_middle_of_a_batch_loses_nothing() {
     let kafka = Kafka::with_partitions(4).await;
     kafka.fill(4, 5).await;
-    let mut first = Member::start(settings(&kafka));
+    let mut first = Member::start(for_records(&kafka, 20));
     let held = first.call().await;
     assert_eq!(held.records().len(), 20);
 
     // The second gets its share although the first one's call goes on, and reads it from the start.
-    let mut second = Member::start(settings(&kafka));
+    let mut second = Member::start(for_records(&kafka, 10));
     let taken = second.call().await;
     let moved = taken.records();
     assert_eq!(moved.len(), 10, "half of the partitions");
@@ -186,10 +186,10 @@ async fn a_rebalance_in_the_middle_of_a_batch_loses_nothing() {
 async fn a_failing_batch_leaves_out_what_went_to_another_member() {
     let kafka = Kafka::with_partitions(2).await;
     kafka.fill(2, 5).await;
-    let mut first = Member::start(settings(&kafka));
+    let mut first = Member::start(for_records(&kafka, 10));
     let held = first.call().await;
     assert_eq!(held.records().len(), 10);
-    let mut second = Member::start(settings(&kafka));
+    let mut second = Member::start(for_records(&kafka, 5));
     let taken = second.call().await;
     assert_eq!(taken.records().len(), 5);
     held.fail();

@@ -4,6 +4,11 @@
 //! After `cargo build --workspace`, `OVERLOAD_SECONDS=30 cargo test --workspace --test overload five_times --
 //! --nocapture` is the long one, with its figures.
 
+use tokio::sync::RwLock;
+
+/// Whoever measures the machine has it for itself; the others share it.
+static MACHINE: RwLock<()> = RwLock::const_new(());
+
 #[path = "overload/clients.rs"]
 #[cfg(test)]
 mod clients;

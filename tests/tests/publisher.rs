@@ -68,7 +68,8 @@ async fn an_event_is_a_cloud_event_in_binary_mode() {
 
 #[tokio::test]
 async fn many_events_at_once_are_all_in_the_log() {
-    let kafka = Kafka::with_partitions(1).await;
+    let mut kafka = Kafka::with_partitions(1).await;
+    kafka.settings.produce_timeout = SOON;
     let publisher = std::sync::Arc::new(KafkaPublisher::connect(&kafka.settings).unwrap());
     publisher.warm_up(SOON).await.unwrap();
     let publish = |_| {
@@ -94,7 +95,7 @@ async fn a_broker_that_is_away_is_no_obstacle_to_a_start_and_is_found_when_it_is
     let started = Instant::now();
     let published = publisher.publish(&event()).await;
     assert!(matches!(published, Err(Error::Unavailable { .. })), "{published:?}");
-    assert!(started.elapsed() < Duration::from_millis(900), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
 
     kafka.broker().come_up().unwrap();
     let back = async { while publisher.publish(&event()).await.is_err() {} };
@@ -104,15 +105,15 @@ async fn a_broker_that_is_away_is_no_obstacle_to_a_start_and_is_found_when_it_is
 #[tokio::test]
 async fn a_broker_that_is_too_slow_is_unavailable_within_the_budget() {
     let mut kafka = Kafka::embedded(1);
-    kafka.settings.produce_timeout = Duration::from_millis(300);
+    kafka.settings.produce_timeout = Duration::from_secs(2);
     let publisher = KafkaPublisher::connect(&kafka.settings).unwrap();
     publisher.warm_up(SOON).await.unwrap();
     publisher.publish(&event()).await.unwrap();
-    kafka.broker().delay_answers(Duration::from_secs(5)).unwrap();
+    kafka.broker().delay_answers(Duration::from_secs(20)).unwrap();
     let started = Instant::now();
     let published = publisher.publish(&event()).await;
     assert!(matches!(published, Err(Error::Unavailable { .. })), "{published:?}");
-    assert!(started.elapsed() < Duration::from_millis(600), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
 
 /// What a cluster says of the topic, and what the publisher makes of it.

@@ -17,11 +17,11 @@ use crate::domain::{
     Timestamp, Token, UserId,
 };
 use crate::random::{Random, SystemRandom};
-use crate::sample::new_notification;
+use crate::sample::{START, new_notification};
 use crate::service::redrive;
 use crate::store::{Applied, Created};
 
-const NOW: Timestamp = Timestamp::from_millis(1_893_456_000_000);
+const NOW: Timestamp = START;
 const EARLIER: Timestamp = Timestamp::from_millis(1_893_455_990_000);
 const PROVIDERS: [Option<&str>; 3] = [None, Some("dev"), Some("<\"hostile\"\n\\ of a thousand names>")];
 

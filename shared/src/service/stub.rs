@@ -1,5 +1,5 @@
-//! What the tests of the use cases share: a request, the settings, and a worker whose store answers as a test says, call
-//! for call.
+//! What the tests of the use cases share: an instant, chance, and a worker whose store answers as a test says, call for
+//! call.
 
 use std::fmt;
 use std::sync::Arc;

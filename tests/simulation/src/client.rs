@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::domain::{Channel, IdempotencyKey, NewNotification, Notification, NotificationId, Status, Template, Tenant, UserId};
+use shared::sample::new_notification;
 use shared::service::create::{Cancellation, Creation, Retrial};
 use shared::service::{Budget, Error};
 use tokio::time::{Instant, sleep, timeout};
@@ -13,7 +14,6 @@ use crate::sabotage::Sabotage;
 use crate::seen::Promise;
 use crate::story::{What, Who};
 use crate::world::World;
-use shared::sample::new_notification;
 
 /// What `create` gives a call besides the time to send, and what the contract promises.
 const BESIDE_SEND: Duration = Duration::from_millis(10_500);

@@ -6,11 +6,11 @@ use std::time::Duration;
 use shared::channels::Limits;
 use shared::channels::breaker::Endurance;
 use shared::retry::RetryPolicy;
+use shared::sample::POLICY;
 use shared::service::{OnUnknown, Policy};
 
 use crate::dice::Dice;
 use crate::sabotage::Sabotage;
-use shared::sample::POLICY;
 
 /// As the contract has them.
 pub const STORE_TIMEOUT: Duration = Duration::from_secs(3);

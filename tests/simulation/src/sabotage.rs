@@ -8,7 +8,6 @@ use shared::channels::breaker::Endurance;
 use shared::domain::change::Guard;
 use shared::domain::idempotency::{Fields, Fingerprint};
 use shared::domain::{Change, Channel, Notification, Timestamp, Token};
-
 use shared::sample::new_notification;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! A process's way to the store: everything that a network and an SDK do to a call.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -64,9 +65,6 @@ impl RemoteStore {
         let mut answer = effect();
         if world.strikes(rates.store_repeats) {
             fault("written, the answer lost, asked again by the SDK");
-            if port == "retry" {
-                world.seen().repeated_retries += 1;
-            }
             sleep(world.dice.millis(1..900)).await;
             answer = effect();
         }
@@ -101,10 +99,14 @@ impl RemoteStore {
     }
 
     fn update(&self, id: NotificationId, change: Change) -> impl Fn() -> Applied + Send + Sync + use<> {
-        let machine = Arc::clone(&self.machine);
+        let (machine, done_before) = (Arc::clone(&self.machine), AtomicBool::new(false));
         move || {
             let action = name(change.action());
             let (answer, written) = machine.world.store.update(id, &change);
+            let done = matches!(answer, Applied::Done(_));
+            if done_before.swap(done, Ordering::Relaxed) && !done && action == "retry" {
+                machine.world.seen().repeated_retries += 1;
+            }
             match (&answer, written) {
                 (_, Some(written)) => machine.world.written(machine.who(), action, &written),
                 (Applied::Refused(n), None) => machine.world.tell(machine.who(), What::Refused { id, action, status: n.status }),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use shared::domain::{NotificationId, Timestamp};
+use shared::sample::START;
 use tokio::time::Instant;
 
 use crate::broker::Broker;
@@ -17,7 +18,6 @@ use crate::plan::Plan;
 use crate::sabotage::Sabotage;
 use crate::seen::Seen;
 use crate::story::{Story, What, Who};
-use shared::sample::START;
 
 #[derive(Debug)]
 pub struct World {

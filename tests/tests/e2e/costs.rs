@@ -75,7 +75,7 @@ async fn a_delivery_at_the_first_attempt_takes_six_write_units_in_three_calls_an
 async fn a_scheduled_delivery_takes_nine_write_units() {
     let metered = Metered::start(&[]).await;
     // Redrive brings it: the third of its updates.
-    let at = from_now(Duration::from_millis(1_200));
+    let at = from_now(Duration::from_secs(4));
     let body = json!({"userId": "ada", "channel": "push", "template": "t", "scheduledAt": at});
     let id = metered.server.create(&body).await;
     metered.server.wait_for(&id, "Sent").await;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tests::instant::from_now;
 use tests::server_process::ServerProcess;
 
-const SOON: Duration = Duration::from_millis(1_500);
+const SOON: Duration = Duration::from_secs(4);
 const AN_HOUR: Duration = Duration::from_hours(1);
 /// So that a worker may send as soon as it is due by its own clock, which is the test's too.
 const EXACT: (&str, &str) = ("CLOCK_SKEW", "0s");

@@ -39,7 +39,7 @@ async fn what_a_killed_server_had_begun_is_finished_by_another_with_the_same_web
         ("WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
         ("SEND_TIMEOUT", "1s"),
         ("CLOCK_SKEW", "50ms"),
-        ("LEASE", "1200ms"),
+        ("LEASE", "5s"),
         ("DUE_GUARD", "400ms"),
         ("REDRIVE_INTERVAL", "200ms"),
     ];

@@ -8,6 +8,8 @@ use server::embedded::broker::EmbeddedBroker;
 use tests::server_process::{PATIENCE, ServerProcess};
 use tokio::time::{Instant, sleep};
 
+/// `SEND_TIMEOUT` + 11 s.
+const PROMISED: Duration = Duration::from_secs(16);
 const TOPIC: &str = "notification-events";
 
 fn body() -> Value {
@@ -15,8 +17,7 @@ fn body() -> Value {
 }
 
 async fn server_of(broker: &EmbeddedBroker) -> ServerProcess {
-    ServerProcess::start_with(&[("KAFKA_BOOTSTRAP_SERVERS", broker.bootstrap_servers()), ("KAFKA_PRODUCE_TIMEOUT", "300ms")])
-        .await
+    ServerProcess::start_with(&[("KAFKA_BOOTSTRAP_SERVERS", broker.bootstrap_servers()), ("KAFKA_PRODUCE_TIMEOUT", "4s")]).await
 }
 
 /// While Kafka is skipped, one request in 5 s tries again: it is async once that one got through.
@@ -36,7 +37,7 @@ async fn is_sent_at_once(server: &ServerProcess) {
     assert_eq!(answer.status(), 201, "{}", server.logs());
     let n: Value = answer.json().await.unwrap();
     assert_eq!(n["status"], "Sent");
-    assert!(begun.elapsed() < Duration::from_secs(3), "took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < PROMISED, "took {:?}", begun.elapsed());
     let ready = server.get("/health/ready").await;
     assert_eq!(ready.status(), 200, "without Kafka it is ready all the same");
     let ready: Value = ready.json().await.unwrap();
@@ -53,7 +54,7 @@ async fn a_broker_away_at_start_keeps_nothing_from_being_sent_and_is_used_once_i
     // The broker is skipped now: no request waits for it.
     let begun = Instant::now();
     is_sent_at_once(&server).await;
-    assert!(begun.elapsed() < Duration::from_millis(250), "took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(3), "took {:?}", begun.elapsed());
     broker.come_up().unwrap();
     wait_until_async(&server).await;
     let id = server.create(&body()).await;

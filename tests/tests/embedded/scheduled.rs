@@ -13,8 +13,8 @@ use tests::server_process::ServerProcess;
 use tokio::time::{Instant, sleep};
 
 const CLIENTS: usize = 8;
-/// Far enough ahead for all of them to be created before.
-const PER_CREATE: Duration = Duration::from_millis(5);
+/// So many are created first, for how long one takes on this machine just now.
+const TRIED: u32 = 100;
 const AHEAD: Duration = Duration::from_secs(2);
 /// For each, on a machine that is busy with other things; none is waited for this long unless it is wrong.
 const PATIENCE_PER_ONE: Duration = Duration::from_millis(50);
@@ -38,6 +38,15 @@ async fn sent(server: &ServerProcess, id: &str, until: Instant) -> Value {
     }
 }
 
+/// Their ids.
+async fn create(server: &ServerProcess, many: u32, at: &str) -> Vec<String> {
+    let create = |n| async move {
+        let user = format!("user-{}", n % 1_000);
+        server.create(&json!({"userId": user, "channel": "push", "template": "t", "scheduledAt": at})).await
+    };
+    stream::iter(0..many).map(create).buffer_unordered(CLIENTS).collect().await
+}
+
 fn instant(n: &Value, name: &str) -> Timestamp {
     Timestamp::parse(n[name].as_str().unwrap()).unwrap()
 }
@@ -48,19 +57,17 @@ async fn all_that_is_scheduled_for_one_instant_is_sent_once_each_and_not_before(
     // Patient, for a machine that builds beside.
     let settings = [("RUST_LOG", "warn"), ("STORE_TIMEOUT", "15s"), ("SEND_TIMEOUT", "20s")];
     let server = ServerProcess::start_with(&settings).await;
-    let at = from_now(AHEAD + PER_CREATE * many);
-    let body = |n: u32| json!({"userId": format!("user-{}", n % 1_000), "channel": "push", "template": "t", "scheduledAt": at});
-    let create = |n| {
-        let server = &server;
-        async move { server.create(&body(n)).await }
-    };
-    let ids: Vec<String> = stream::iter(0..many).map(create).buffer_unordered(CLIENTS).collect().await;
+    let begun = Instant::now();
+    create(&server, TRIED, &from_now(Duration::from_hours(24))).await;
+    // Far enough ahead for all of them to be created before.
+    let creating = begun.elapsed() / TRIED * 3 * many;
+    let (at, until) = (from_now(AHEAD + creating), Instant::now() + AHEAD + creating + PATIENCE_PER_ONE * many);
+    let ids = create(&server, many, &at).await;
 
     let at = Timestamp::parse(&at).unwrap();
     let newest = server.notification(ids.last().unwrap()).await;
     assert!(instant(&newest, "createdAt") < at, "the machine is too slow for this rate of creates: {newest}");
     let mut last = at;
-    let until = Instant::now() + AHEAD + (PER_CREATE + PATIENCE_PER_ONE) * many;
     // A few are looked at until they are sent, and then the next ones: most are by then.
     let mut all = stream::iter(&ids).map(|id| sent(&server, id, until)).buffer_unordered(CLIENTS);
     while let Some(n) = all.next().await {

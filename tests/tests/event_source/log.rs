@@ -19,6 +19,12 @@ struct RealLog {
 }
 
 impl RealLog {
+    /// Whose publisher waits so long for an answer.
+    fn patient(mut kafka: Kafka) -> Self {
+        kafka.settings.produce_timeout = Duration::from_secs(20);
+        Self::start(kafka)
+    }
+
     fn start(kafka: Kafka) -> Self {
         let publisher = KafkaPublisher::connect(&kafka.settings).unwrap();
         let member = Some(Member::start(settings(&kafka)));
@@ -70,13 +76,13 @@ impl log::Log for RealLog {
 
 #[tokio::test]
 async fn what_was_published_is_read_in_order_and_once_it_is_committed_not_again() {
-    let mut log = RealLog::start(Kafka::with_partitions(3).await);
+    let mut log = RealLog::patient(Kafka::with_partitions(3).await);
     log::what_was_published_is_read_in_order_and_once_it_is_committed_not_again(&mut log).await;
 }
 
 #[tokio::test]
 async fn what_was_read_and_not_committed_is_read_again() {
-    let mut log = RealLog::start(Kafka::with_partitions(3).await);
+    let mut log = RealLog::patient(Kafka::with_partitions(3).await);
     log::what_was_read_and_not_committed_is_read_again(&mut log).await;
 }
 

@@ -121,6 +121,14 @@ pub(crate) fn settings(kafka: &Kafka) -> SourceSettings {
     settings
 }
 
+/// As [`settings`], for a batch of so many records, however slowly they come in.
+pub(crate) fn for_records(kafka: &Kafka, count: usize) -> SourceSettings {
+    let mut settings = settings(kafka);
+    settings.batch.max_records = count;
+    settings.batch.window = Duration::from_secs(5);
+    settings
+}
+
 pub(crate) fn set(settings: &mut SourceSettings, name: &str, value: &str) {
     settings.properties.push((name.to_owned(), value.to_owned()));
 }

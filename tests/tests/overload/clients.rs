@@ -7,6 +7,8 @@ use tests::raw::{Raw, create, create_head, get};
 use tests::server_process::{PATIENCE, ServerProcess};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::MACHINE;
+
 const BODY: &str = r#"{"userId":"ada","channel":"email","template":"t"}"#;
 /// What a client has for a head, for a body, and to take its answer.
 const TIME: Duration = Duration::from_secs(10);
@@ -21,6 +23,7 @@ async fn drips(server: &ServerProcess, begin: &str) -> (Duration, Option<u16>) {
 
 #[tokio::test]
 async fn a_byte_a_second_is_cut_off() {
+    let _beside_others = MACHINE.read().await;
     let server = ServerProcess::start_with(&[]).await;
     let chunked = format!("{}transfer-encoding: chunked\r\n\r\n", create_head());
     let announced = format!("{}content-length: 100000\r\n\r\n", create_head());
@@ -35,6 +38,7 @@ async fn a_byte_a_second_is_cut_off() {
 
 #[tokio::test]
 async fn a_body_that_nobody_looks_at_costs_no_client_its_connection() {
+    let _beside_others = MACHINE.read().await;
     let server = ServerProcess::start_with(&[]).await;
     let cancel = "/api/notifications/018f0000-0000-7000-8000-000000000000/cancel";
     for (path, media_type, status) in
@@ -55,6 +59,7 @@ async fn a_body_that_nobody_looks_at_costs_no_client_its_connection() {
 
 #[tokio::test]
 async fn who_is_refused_while_still_sending_is_told_that_the_connection_ends() {
+    let _beside_others = MACHINE.read().await;
     let server = ServerProcess::start_with(&[]).await;
     let mut client = Raw::connect(server.address()).await.unwrap();
     client.send(&format!("{}content-length: 3000000\r\n\r\n", create_head())).await.unwrap();
@@ -67,6 +72,7 @@ async fn who_is_refused_while_still_sending_is_told_that_the_connection_ends() {
 
 #[tokio::test]
 async fn a_body_without_end_is_cut_off() {
+    let _beside_others = MACHINE.read().await;
     let server = ServerProcess::start_with(&[]).await;
     let chunk = format!("1000\r\n{}\r\n", " ".repeat(0x1000));
     let endless = |path: &str| {
@@ -88,6 +94,7 @@ async fn a_body_without_end_is_cut_off() {
 
 #[tokio::test]
 async fn a_head_that_is_too_large_is_refused() {
+    let _beside_others = MACHINE.read().await;
     let server = ServerProcess::start_with(&[]).await;
     let long = "a".repeat(20_000);
     let many: String = (0..101).map(|n| format!("x-{n}: y\r\n")).collect();
@@ -107,6 +114,7 @@ async fn a_head_that_is_too_large_is_refused() {
 
 #[tokio::test]
 async fn a_head_without_end_is_cut_off() {
+    let _beside_others = MACHINE.read().await;
     let server = ServerProcess::start_with(&[]).await;
     let mut client = Raw::connect(server.address()).await.unwrap();
     client.send("GET /health HTTP/1.1\r\nx-long: ").await.unwrap();
@@ -120,6 +128,7 @@ async fn a_head_without_end_is_cut_off() {
 
 #[tokio::test]
 async fn a_client_that_takes_no_answer_is_cut_off() {
+    let _beside_others = MACHINE.read().await;
     let server = ServerProcess::start_with(&[]).await;
     let body = json!({"userId": "ada", "channel": "email", "template": "t", "data": {"long": "x".repeat(60_000)}});
     let id = server.create(&body).await;
@@ -139,6 +148,7 @@ async fn a_client_that_takes_no_answer_is_cut_off() {
 
 #[tokio::test]
 async fn a_request_of_which_half_came_does_not_hold_up_a_stop() {
+    let _beside_others = MACHINE.read().await;
     let mut server = ServerProcess::start_with(&[]).await;
     let (mut silent, mut half) = (Raw::connect(server.address()).await.unwrap(), Raw::connect(server.address()).await.unwrap());
     half.send("GET /health HTTP/1.1\r\nx-half").await.unwrap();

@@ -6,6 +6,8 @@ use std::time::Duration;
 use tests::load::{Load, percentile};
 use tests::server_process::ServerProcess;
 
+use super::MACHINE;
+
 const AT_ONCE: Duration = Duration::from_secs(1);
 /// After an overload, until it is as quick as before.
 const RECOVERY: usize = 5;
@@ -29,6 +31,7 @@ async fn places() -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_five_times_what_it_can_take_answers_are_good_or_503_at_once() {
+    let _alone = MACHINE.write().await;
     let places = places().await;
     let server = ServerProcess::start_with(&[("MAX_REQUESTS_IN_FLIGHT", &places.to_string())]).await;
     let load: Arc<Load> = Load::on(server.address());

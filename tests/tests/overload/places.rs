@@ -8,6 +8,8 @@ use tests::receiver::{Receiver, Reply};
 use tests::server_process::{PATIENCE, ServerProcess};
 use tokio::time::{Instant, sleep};
 
+use super::MACHINE;
+
 const SECRET: (&str, &str) = ("WEBHOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
 const BODY: &str = r#"{"userId":"ada","channel":"email","template":"t"}"#;
 const NOBODYS: &str = "/api/notifications/018f0000-0000-7000-8000-000000000000";
@@ -35,6 +37,7 @@ async fn waiting(server: &ServerProcess) -> Raw {
 
 #[tokio::test]
 async fn when_every_place_is_taken_the_next_is_refused_at_once_and_health_is_answered() {
+    let _beside_others = MACHINE.read().await;
     let receiver = receiver_that_holds(2).await;
     let server = server_with("2", &receiver).await;
     let (mut first, mut second) = (waiting(&server).await, waiting(&server).await);
@@ -67,6 +70,7 @@ async fn when_every_place_is_taken_the_next_is_refused_at_once_and_health_is_ans
 
 #[tokio::test]
 async fn a_client_that_hangs_up_frees_no_place_before_its_work_is_done() {
+    let _beside_others = MACHINE.read().await;
     let receiver = receiver_that_holds(1).await;
     let server = server_with("1", &receiver).await;
     let gone = waiting(&server).await;
@@ -88,6 +92,7 @@ async fn a_client_that_hangs_up_frees_no_place_before_its_work_is_done() {
 
 #[tokio::test]
 async fn a_client_that_is_still_sending_holds_no_place() {
+    let _beside_others = MACHINE.read().await;
     let server = server_with("1", &Receiver::start().await.unwrap()).await;
     let mut slow = Raw::connect(server.address()).await.unwrap();
     let (begin, rest) = BODY.split_at(10);

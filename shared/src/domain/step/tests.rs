@@ -3,9 +3,9 @@ use uuid::Uuid;
 use super::*;
 use crate::domain::NotificationId;
 use crate::domain::notification::Birth;
-use crate::sample::new_notification;
+use crate::sample::{START, new_notification};
 
-const NOW: Timestamp = Timestamp::from_millis(1_893_456_000_000);
+const NOW: Timestamp = START;
 const SKEW: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(1);
 

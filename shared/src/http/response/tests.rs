@@ -6,7 +6,8 @@ use super::*;
 use crate::domain::attempt::Detail;
 use crate::domain::notification::Birth;
 use crate::domain::{
-    Channel, ErrorCode, IdempotencyKey, JsonObject, Metadata, NewNotification, Outcome, Recipient, Timestamp, Token,
+    Channel, ErrorCode, IdempotencyKey, JsonObject, Metadata, NewNotification, Outcome, Recipient, Template, Timestamp, Token,
+    UserId,
 };
 use crate::sample::new_notification;
 use crate::store::Position;
@@ -21,7 +22,14 @@ fn token() -> Token {
 
 fn bare() -> Notification {
     let canary = || Some("canary".to_owned());
-    let new = NewNotification { created_by: canary(), request_id: canary(), traceparent: canary(), ..new_notification() };
+    let new = NewNotification {
+        user_id: UserId::parse("u").unwrap(),
+        template: Template::parse("t").unwrap(),
+        created_by: canary(),
+        request_id: canary(),
+        traceparent: canary(),
+        ..new_notification()
+    };
     let birth = Birth {
         id: NotificationId::from_uuid(uuid::Uuid::from_u128(7)),
         create_token: token(),

@@ -90,7 +90,7 @@ async fn each_record_is_counted_and_its_span_says_what_became_of_it() {
     let process = Process { worker: worker(Arc::new(StubStore::new(answer)), providers(), Always(7), traces) };
     let poison = |offset| Record::Poison { place: place(offset), why: "as it was told" };
     let mut records = vec![Record::PassedOver, Record::PassedOver, poison(90), poison(91), poison(92)];
-    // The last three are one user's: the first of them makes the provider to be left alone, and the others find it so.
+    // The last three are one user's: the first of them has the provider left alone, and the others find it so.
     records.extend((1..=6).map(|number| record(number, &number.to_string())));
     records.extend((7..=9).map(|number| record(number, "one")));
     let report = process.run(records, &budget()).await.unwrap();

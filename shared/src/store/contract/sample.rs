@@ -8,11 +8,10 @@ use crate::domain::{
     Attempt, Change, Channel, DueAt, NewNotification, Next, Notification, NotificationId, Outcome, Timestamp, Token, UserId,
 };
 use crate::random::{Random, SystemRandom};
-use crate::sample::new_notification;
+use crate::sample::{START, new_notification};
 use crate::store::{Applied, Created, Error, Store};
 
-/// 2030-01-01T00:00:00Z: far from any clock's now, and no sweep takes what ends later.
-pub const CREATED: Timestamp = Timestamp::from_millis(1_893_456_000_000);
+pub const CREATED: Timestamp = START;
 /// When things happen in the suite.
 pub const NOW: Timestamp = Timestamp::from_millis(1_893_457_000_000);
 pub const SKEW: Duration = Duration::from_secs(5);
