@@ -32,8 +32,6 @@ from sam_template import FUNCTIONS, REGION, ROOT
 
 SERVER, BUILT = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 STAY = sys.argv[3:] == ["--stay"]
-if sys.argv[3:] and not STAY:
-    sys.exit("usage: .ci/deploy-here [--stay]")
 BROKERS = os.environ["KAFKA_BOOTSTRAP_SERVERS"]
 SIGNING = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr"
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -265,7 +263,6 @@ def stay(api, aws):
 """)
     with contextlib.suppress(KeyboardInterrupt):
         threading.Event().wait()
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Ctrl-C has reached .ci/real-parts too: what runs is being ended
 
 
 def walk(base, receiver):
@@ -353,17 +350,16 @@ def by_token(stack, parameters, settings):
     check(items and whose == {("ada", subject)}, f"it is of {whose}, and not of ada and {subject}")
 
 
-
-
-def ended(*_):
+def told_to_end(number, _):
     """Ends what runs on the way, and is not told to a second time in the middle of that."""
-    for told in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(told, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
     sys.exit(143)
 
 
-for told in (signal.SIGTERM, signal.SIGINT):
-    signal.signal(told, ended)
+for number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(number, told_to_end)
 with tempfile.TemporaryDirectory() as folder:
     work = pathlib.Path(folder)
     try:

@@ -29,7 +29,7 @@ pub enum Error {
         #[source]
         source: token::Error,
     },
-    /// Which of them, the client library's administrative part can't tell.
+    /// The client library's administrative part can't tell which of them.
     #[error("kafka did not answer, or did not let us in")]
     NoAnswer {
         #[source]

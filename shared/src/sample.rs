@@ -1,4 +1,5 @@
-//! What tests begin with: the shortest request that there is, and settings that let nobody wait for long.
+//! What tests begin with: the shortest request that there is, and the default times, with three attempts and a day of
+//! retention.
 
 #![expect(clippy::expect_used, reason = "what stands here is good, or no test begins")]
 

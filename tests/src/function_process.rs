@@ -64,7 +64,12 @@ impl FunctionProcess {
 
     /// A request, as an HTTP API's event of version 2.0.
     pub async fn http(&self, method: &str, path: &str, query: &str, body: Option<&Value>) -> HttpAnswer {
-        let answer = self.invoke(&http_event(method, path, query, body), PLENTY).await.expect("an HTTP answer and no failure");
+        self.http_within(PLENTY, method, path, query, body).await
+    }
+
+    /// As [`Self::http`], of which the function is told that it has so much time.
+    pub async fn http_within(&self, time: Duration, method: &str, path: &str, query: &str, body: Option<&Value>) -> HttpAnswer {
+        let answer = self.invoke(&http_event(method, path, query, body), time).await.expect("an HTTP answer and no failure");
         let text = answer["body"].as_str().expect("a body in text");
         HttpAnswer {
             status: answer["statusCode"].as_u64().expect("a status"),

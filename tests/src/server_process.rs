@@ -84,12 +84,12 @@ fn prepare(mut command: Command, data: &TempDir, settings: &[(String, String)]) 
 }
 
 impl ServerProcess {
-    /// Starts a server on its own data and waits until it is ready to serve.
+    /// Starts a server on its own data and waits until it is ready to serve. It is patient with store and broker, unless
+    /// the settings say otherwise: for a machine that builds beside.
     pub async fn start(settings: &[(&str, &str)]) -> Self {
         let surroundings = Surroundings::new().await;
         let data = Arc::new(TempDir::new().expect("a temporary folder"));
         let mut all = surroundings.settings;
-        // Patient, for a machine that builds beside.
         all.extend(owned(&[("STORE_TIMEOUT", "15s"), ("KAFKA_PRODUCE_TIMEOUT", "20s")]));
         all.extend(owned(settings));
         if surroundings.real {

@@ -93,7 +93,7 @@ async fn what_was_not_answered_comes_again_and_what_succeeded_does_not() {
 async fn a_failed_call_brings_the_whole_batch_again() {
     let kafka = Kafka::with_partitions(2).await;
     kafka.fill(2, 5).await;
-    let mut member = Member::start(for_records(&kafka, 10));
+    let mut member = Member::start(for_records(&kafka, 20));
     let call = member.call().await;
     let payload = call.payload.clone();
     call.fail();
@@ -161,7 +161,7 @@ async fn a_rebalance_in_the_middle_of_a_batch_loses_nothing() {
     assert_eq!(held.records().len(), 20);
 
     // The second gets its share although the first one's call goes on, and reads it from the start.
-    let mut second = Member::start(for_records(&kafka, 10));
+    let mut second = Member::start(for_records(&kafka, 20));
     let taken = second.call().await;
     let moved = taken.records();
     assert_eq!(moved.len(), 10, "half of the partitions");
@@ -189,7 +189,7 @@ async fn a_failing_batch_leaves_out_what_went_to_another_member() {
     let mut first = Member::start(for_records(&kafka, 10));
     let held = first.call().await;
     assert_eq!(held.records().len(), 10);
-    let mut second = Member::start(for_records(&kafka, 5));
+    let mut second = Member::start(for_records(&kafka, 10));
     let taken = second.call().await;
     assert_eq!(taken.records().len(), 5);
     held.fail();

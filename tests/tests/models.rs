@@ -1,4 +1,4 @@
-//! The simulation's models keep the contracts of the real parts, and what it found is held by itself.
+//! The simulation's models keep the contracts of the real parts; and what it found of clocks has tests of its own.
 
 #[path = "models/clock.rs"]
 #[cfg(test)]

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_is_refused_for_its_user_or_query_is_not_shown() {
+    fn a_url_that_is_refused_for_what_may_be_a_secret_is_not_shown() {
         for name in ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] {
             for url in ["https://canary:canary@c", "https://c/v1/traces?key=canary", "c/canary?canary", "https://c/#canary"] {
                 let told = read(&[(name, url)]).unwrap_err().to_string();

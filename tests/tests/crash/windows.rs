@@ -63,7 +63,7 @@ fn cases(window: Window) -> Vec<Case> {
     };
     let busy = || vec![Reply::status(503)];
     let case = match window {
-        // Nothing is between two effects there: `lambda` panics in it.
+        // A read has no effect that could be lost. The test `lambda` panics there.
         Window::BeforeRead => return Vec::new(),
         Window::BeforePut => Case { lives: &["before-put"], left: &[None], ..plain() },
         Window::AfterPut => {

@@ -81,7 +81,7 @@ async fn works_again(server: &ServerProcess) {
 #[tokio::test]
 async fn a_store_away_at_start_makes_it_answer_503_until_it_is_there() {
     let store = Gated::closed().await;
-    let server = store.server(&[("STORE_TIMEOUT", "3s")]).await;
+    let server = store.server(&[]).await;
     says_that_its_store_is_away(&server).await;
     store.gate.open().await;
     works_again(&server).await;
@@ -92,7 +92,7 @@ async fn a_store_away_at_start_makes_it_answer_503_until_it_is_there() {
 async fn a_store_that_goes_away_later_makes_it_answer_503_until_it_is_back() {
     let store = Gated::closed().await;
     store.gate.open().await;
-    let server = store.server(&[("STORE_TIMEOUT", "3s")]).await;
+    let server = store.server(&[]).await;
     works_again(&server).await;
     store.gate.close().await;
     says_that_its_store_is_away(&server).await;
@@ -118,7 +118,7 @@ async fn a_store_that_never_answers_is_not_waited_for_longer_than_promised() {
 async fn what_is_in_kafka_while_the_store_is_away_is_sent_once_it_is_back() {
     let store = Gated::closed().await;
     store.gate.open().await;
-    let server = store.server(&[("STORE_TIMEOUT", "3s")]).await;
+    let server = store.server(&[]).await;
     works_again(&server).await;
     // Due while the store is away.
     let mut ids = Vec::new();

@@ -28,8 +28,6 @@ async fn server(receiver: &Receiver, over: &[(&str, &str)]) -> ServerProcess {
         ("CLOCK_SKEW", "0s"),
         ("RETRY_BASE", "50ms"),
         ("REDRIVE_INTERVAL", "50ms"),
-        // Patient, for a machine that builds beside.
-        ("KAFKA_PRODUCE_TIMEOUT", "20s"),
         ("LOG_FORMAT", "json"),
     ];
     settings.extend(over);

@@ -71,7 +71,7 @@ async fn a_damaged_database_is_an_error_and_not_an_empty_one() {
 
 #[tokio::test]
 async fn on_a_full_disk_new_ones_are_refused_and_earlier_ones_can_be_read() {
-    let settings = [("KAFKA_BOOTSTRAP_SERVERS", "none"), ("STORE_TIMEOUT", "3s")];
+    let settings = [("KAFKA_BOOTSTRAP_SERVERS", "none")];
     let server = ServerProcess::start_on_small_disk(1024, &settings).await;
     let text = "x".repeat(60_000);
     let mut kept = Vec::new();

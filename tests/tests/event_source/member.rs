@@ -121,7 +121,7 @@ pub(crate) fn settings(kafka: &Kafka) -> SourceSettings {
     settings
 }
 
-/// As [`settings`], for a batch of so many records, however slowly they come in.
+/// As [`settings`], for a batch of up to so many records, however slowly they come in.
 pub(crate) fn for_records(kafka: &Kafka, count: usize) -> SourceSettings {
     let mut settings = settings(kafka);
     settings.batch.max_records = count;

@@ -24,8 +24,8 @@ async fn an_answer_comes_within_16_seconds_though_everything_says_nothing() {
     world.take_away(&[Part::Store], Way::SayNothing).await;
     let late = Duration::from_secs(14);
     load.wait_until(PATIENCE, |answers| answers.iter().any(|answer| answer.created_with(202) && answer.took > late)).await;
-    // The server's half a second before its promise, and something for the client's own clock.
-    Ledger::of(load.stop().await).assert_answers_are_good(PROMISED + Duration::from_secs(2));
+    // The server keeps half a second in hand; the client, on the same two cores, gets one second more.
+    Ledger::of(load.stop().await).assert_answers_are_good(PROMISED + Duration::from_secs(1));
 }
 
 #[tokio::test]
