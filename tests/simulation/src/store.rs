@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use shared::domain::{Action, Change, DueShard, Notification, NotificationId, Tenant, UserId};
+use shared::domain::{Action, Change, DueShard, Notification, NotificationId, Status, Tenant, UserId};
 use shared::events::Event;
 use shared::store::{Applied, Created, Due, Error, Page, Position, Store};
 use tokio::time::{sleep, timeout};
@@ -99,12 +99,12 @@ impl RemoteStore {
     }
 
     fn update(&self, id: NotificationId, change: Change) -> impl Fn() -> Applied + Send + Sync + use<> {
-        let (machine, done_before) = (Arc::clone(&self.machine), AtomicBool::new(false));
+        let (machine, open_before) = (Arc::clone(&self.machine), AtomicBool::new(false));
         move || {
             let action = name(change.action());
             let (answer, written) = machine.world.store.update(id, &change);
-            let done = matches!(answer, Applied::Done(_));
-            if done_before.swap(done, Ordering::Relaxed) && !done && action == "retry" {
+            let open = matches!(&answer, Applied::Done(n) if n.status == Status::Pending);
+            if open_before.swap(open, Ordering::Relaxed) && !open && action == "retry" {
                 machine.world.seen().repeated_retries += 1;
             }
             match (&answer, written) {
