@@ -21,6 +21,65 @@ use crate::domain::{
     Attempt, Channel, DueAt, ErrorCode, IdempotencyKey, JsonObject, Metadata, Notification, Outcome, Recipient, Status,
 };
 
+/// One test for each sentence of the suite, each on a store of its own.
+#[macro_export]
+macro_rules! every_store_sentence {
+    ($store:expr) => {
+        #[tokio::test]
+        async fn of_many_creates_at_once_one_is_new() {
+            $crate::store::contract::of_many_creates_at_once_one_is_new(&$store).await;
+        }
+        #[tokio::test]
+        async fn a_create_knows_its_own_item_again() {
+            $crate::store::contract::a_create_knows_its_own_item_again(&$store).await;
+        }
+        #[tokio::test]
+        async fn a_record_comes_back_as_it_was_stored() {
+            $crate::store::contract::a_record_comes_back_as_it_was_stored(&$store).await;
+        }
+        #[tokio::test]
+        async fn a_change_of_nothing_makes_nothing() {
+            $crate::store::contract::a_change_of_nothing_makes_nothing(&$store).await;
+        }
+        #[tokio::test]
+        async fn a_store_with_its_table_checks_out() {
+            $crate::store::contract::a_store_with_its_table_checks_out(&$store).await;
+        }
+        #[tokio::test]
+        async fn each_action_is_allowed_exactly_where_the_table_says() {
+            $crate::store::contract::transitions::each_action_is_allowed_exactly_where_the_table_says(&$store).await;
+        }
+        #[tokio::test]
+        async fn each_change_knows_that_it_was_made_before() {
+            $crate::store::contract::transitions::each_change_knows_that_it_was_made_before(&$store).await;
+        }
+        #[tokio::test]
+        async fn each_guard_of_each_change_holds_at_its_edge() {
+            $crate::store::contract::guards::each_guard_of_each_change_holds_at_its_edge(&$store).await;
+        }
+        #[tokio::test]
+        async fn a_tenant_reads_its_own_and_nobody_elses() {
+            $crate::store::contract::reads::a_tenant_reads_its_own_and_nobody_elses(&$store).await;
+        }
+        #[tokio::test]
+        async fn a_list_goes_from_the_newest_to_the_oldest_page_by_page() {
+            $crate::store::contract::reads::a_list_goes_from_the_newest_to_the_oldest_page_by_page(&$store).await;
+        }
+        #[tokio::test]
+        async fn a_position_from_another_list_never_leads_there() {
+            $crate::store::contract::reads::a_position_from_another_list_never_leads_there(&$store).await;
+        }
+        #[tokio::test]
+        async fn what_is_due_is_found_in_its_shard_soonest_first() {
+            $crate::store::contract::reads::what_is_due_is_found_in_its_shard_soonest_first(&$store).await;
+        }
+        #[tokio::test]
+        async fn only_what_is_not_final_is_due() {
+            $crate::store::contract::reads::only_what_is_not_final_is_due(&$store).await;
+        }
+    };
+}
+
 /// 64 creates of one id at once: one is new, and the others are told of that one.
 pub async fn of_many_creates_at_once_one_is_new(store: &dyn Store) {
     let first = sample::pending();
