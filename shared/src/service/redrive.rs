@@ -11,25 +11,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::FuturesUnordered;
-use futures::{FutureExt, StreamExt, stream};
+use futures::{FutureExt, StreamExt};
 use serde::Serialize;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 use tracing::Instrument;
 
 use super::Budget;
 use super::deliver::{Delivery, Worker};
 use crate::domain::step::Step;
-use crate::domain::{Change, Channel, DueAt, DueShard, Notification, NotificationId, Timestamp};
+use crate::domain::{Change, DueAt, DueShard, Notification, NotificationId, Timestamp};
 use crate::events::outbox::Handed;
 use crate::events::{Event, Outbox};
 use crate::store::{self, Applied, Due};
 use crate::telemetry::trail;
 
-/// How many due ones of a shard are read at once, and how many of them are worked on side by side.
+/// How many due ones of a shard are read at once.
 const PAGE: u32 = 100;
-const SIDE_BY_SIDE: usize = 8;
-/// How many of them it works on itself at once: a page's.
-const SHARE: usize = 100;
+/// How many of a shard are re-armed and published at once, and so lined up again or ended too. Few: a store that is
+/// busy with redrive answers no claim, and what is published before it can be claimed must be published again.
+const SIDE_BY_SIDE: usize = 2;
 /// From this redrive of an attempt on, events have not helped: redrive does the work itself.
 const BY_ITSELF: u32 = 3;
 /// The guard of that one and all that follow, in times of `DUE_GUARD`.
@@ -166,7 +167,7 @@ impl Redrive {
     }
 
     async fn shard(&self, shard: DueShard, budget: &Budget) -> Pass {
-        let mut pass = Pass::default();
+        let (mut pass, slots) = (Pass::default(), Semaphore::new(SIDE_BY_SIDE));
         let mut after = None;
         while !budget.stop.is_cancelled() && !budget.remaining().is_zero() {
             let page = match budget.bound(self.worker.store.due(shard, PAGE, after)).await {
@@ -181,13 +182,12 @@ impl Redrive {
             let now = self.worker.clock.now();
             pass.overdue.get_or_insert(page.first().map_or(Duration::ZERO, |first| first.due_at.at.until(now)));
             let (due, later): (Vec<Due>, Vec<Due>) = page.iter().copied().partition(|due| due.due_at.at <= now);
-            let armed = stream::iter(due)
-                .map(|due| self.redrive(due, budget).instrument(trail::of_background(due.id)))
-                .buffer_unordered(SIDE_BY_SIDE);
-            // Those that it works on itself are bounded by their lanes: no slow provider keeps the rest of the
-            // page from theirs.
-            let done = armed.map(|armed| self.bring_on(armed, budget)).buffer_unordered(SHARE);
-            pass = done.fold(pass, |pass, done| async move { pass.and(&done) }).await;
+            // All of the page side by side, so that no slow provider keeps the rest of it from theirs.
+            let bring_on = |due: Due| self.bring_on(due, &slots, budget).instrument(trail::of_background(due.id));
+            let mut done: FuturesUnordered<_> = due.into_iter().map(bring_on).collect();
+            while let Some(done) = done.next().await {
+                pass = pass.and(&done);
+            }
             pass.next = pass.next.into_iter().chain(later.first().map(|due| due.due_at.at)).min();
             after = page.last().copied();
             let more = later.is_empty() && page.len() >= usize::try_from(PAGE).unwrap_or(usize::MAX);
@@ -199,8 +199,16 @@ impl Redrive {
         pass
     }
 
-    async fn redrive(&self, due: Due, budget: &Budget) -> Result<Armed, Done> {
-        // Re-armed and then not begun, it would wait for a guard's time more than it must.
+    async fn bring_on(&self, due: Due, slots: &Semaphore, budget: &Budget) -> Done {
+        match self.redrive(due, slots, budget).await {
+            Ok(armed) => self.advance(armed, budget).await,
+            Err(done) => done,
+        }
+    }
+
+    async fn redrive(&self, due: Due, slots: &Semaphore, budget: &Budget) -> Result<Armed, Done> {
+        let _slot = slots.acquire().await;
+        // Re-armed and then not begun, it would cost two writes and be where it was.
         if !budget.allows_claim(self.worker.policy.send_timeout) {
             return Err(Done::Left);
         }
@@ -259,20 +267,9 @@ impl Redrive {
         }
     }
 
-    async fn bring_on(&self, armed: Result<Armed, Done>, budget: &Budget) -> Done {
-        match armed {
-            Ok(armed) => {
-                let span = trail::of_background(armed.notification.id);
-                self.advance(armed, budget).instrument(span).await
-            }
-            Err(done) => done,
-        }
-    }
-
     async fn advance(&self, armed: Armed, budget: &Budget) -> Done {
         let Armed { notification, due_at, counted } = armed;
         let (id, channel) = (notification.id, notification.channel);
-        trail::goes_back_to(&notification);
         // A panic costs its own notification and no other; its lease runs out.
         let Ok(advanced) = AssertUnwindSafe(self.worker.advance(notification, budget)).catch_unwind().await else {
             tracing::error!("the worker panicked: it comes again");
@@ -281,8 +278,21 @@ impl Redrive {
         match advanced {
             Ok(Delivery::Attempted(_) | Delivery::Ended(_) | Delivery::Unfinished(_)) => Done::Processed,
             Ok(Delivery::Left(_) | Delivery::Missing | Delivery::Foreign) => Done::Passed,
-            Ok(Delivery::NotBegun) => Done::PutOff,
-            Ok(Delivery::Full | Delivery::LeftAlone) => Done::Waiting(self.line_up(id, channel, due_at, counted).await),
+            // Its event may be on its way.
+            Ok(Delivery::NotBegun) if counted == due_at.redriven => Done::PutOff,
+            Ok(Delivery::NotBegun) => {
+                let now = DueAt { at: self.worker.clock.now(), redriven: counted };
+                self.line_up(id, due_at, now, budget).await.map_or_else(|done| done, |_now| Done::Left)
+            }
+            Ok(Delivery::Full | Delivery::LeftAlone) => {
+                let turn = self.worker.providers.lane(channel).later(self.worker.policy.due_guard * LAST_GUARD);
+                let wait = turn.saturating_duration_since(Instant::now());
+                // Its own moment already: with jitter some would come together, find no room, and lose their turn.
+                let turn = DueAt { at: self.worker.clock.now().plus(wait), redriven: counted };
+                // Instants are finer than due times: cut to the millisecond, its turn may lie just before its moment.
+                let wait = |at: Timestamp| Done::Waiting(at.max(self.worker.clock.now().plus(BREATH)));
+                self.line_up(id, due_at, turn, budget).await.map_or_else(|done| done, wait)
+            }
             Err(error) => {
                 error.tell("re-armed, but not brought on: it comes again");
                 Done::PutOff
@@ -290,19 +300,17 @@ impl Redrive {
         }
     }
 
-    /// Its guard is for an event that may be on its way. Nothing is: it comes again when there may be room
-    /// for it, and this look doesn't count (but for an event that was tried). Without this write it would come after its guard. When to look again.
-    async fn line_up(&self, id: NotificationId, channel: Channel, seen: DueAt, redriven: u32) -> Timestamp {
-        let guard = self.worker.policy.due_guard;
-        let wait = self.worker.providers.lane(channel).later(guard * LAST_GUARD).saturating_duration_since(Instant::now());
-        // Its own moment already: with jitter some would come together, find no room, and lose their turn.
-        let at = self.worker.clock.now().plus(wait);
-        let lined_up = self.worker.apply(id, &Change::Rearm { seen, due_at: DueAt { at, redriven } }).await;
-        if let Err(error) = lined_up {
-            tracing::debug!(%error, "not known to be lined up: it comes again after its guard at the latest");
+    /// Its guard is for an event that may be on its way. It comes again when it is its turn instead, and this look
+    /// doesn't count (but for an event that was tried). Until when it waits.
+    async fn line_up(&self, id: NotificationId, seen: DueAt, due_at: DueAt, budget: &Budget) -> Result<Timestamp, Done> {
+        match budget.bound(self.worker.apply(id, &Change::Rearm { seen, due_at })).await {
+            Ok(Applied::Done(_)) => Ok(due_at.at),
+            Ok(Applied::Refused(_) | Applied::Missing | Applied::Foreign) => Err(Done::Passed),
+            Err(error) => {
+                tracing::debug!(%error, "not known to be lined up: it comes again after its guard at the latest");
+                Err(Done::PutOff)
+            }
         }
-        // Instants are finer than due times: cut to the millisecond, its turn may lie just before its moment.
-        at.max(self.worker.clock.now().plus(BREATH))
     }
 }
 

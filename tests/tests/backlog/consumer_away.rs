@@ -1,5 +1,6 @@
 //! The consumer is away for an hour, and comes back to a log full of what redrive has done meanwhile.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use shared::domain::Status;
@@ -82,4 +83,19 @@ async fn what_comes_in_while_the_consumer_works_off_the_log_is_sent_as_soon_as_r
     world.consume().await;
     let last = world.all_sent_once(&new);
     assert!(last - begun < Duration::from_secs(30), "the last was sent after {:?}", last - begun);
+}
+
+/// A store that redrive drowns answers no claim either, and what it answers too late is asked again.
+#[tokio::test(start_paused = true)]
+async fn what_redrive_asks_of_the_store_is_bounded_however_much_waits_for_the_provider() {
+    const ROOM: u32 = 4;
+    /// Two re-arms of each of 16 shards, and two that are lined up again.
+    const MOST_WRITES: u32 = 16 * (2 + 2) + ROOM;
+    let world = World::with_room(ROOM);
+    let ids: Vec<_> = (0..3_000).map(|_| world.store_overdue(None).id).collect();
+    world.begin_redrive();
+    sleep(Duration::from_mins(10)).await;
+    world.all_sent_once(&ids);
+    let asked = world.parts.most_under_way.load(Ordering::Relaxed);
+    assert!(asked <= MOST_WRITES, "{asked} changes were asked for at once");
 }

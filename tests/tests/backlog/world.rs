@@ -2,6 +2,7 @@
 //! do, and that can fail where a test says so.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -55,6 +56,9 @@ pub(crate) struct Parts {
     pub(crate) events: Mutex<BTreeMap<(NotificationId, u32), u32>>,
     /// When each was taken by the provider, every time.
     pub(crate) sent: Mutex<BTreeMap<NotificationId, Vec<Instant>>>,
+    /// Changes that the store was asked for and has not answered yet, and the most there were.
+    under_way: AtomicU32,
+    pub(crate) most_under_way: AtomicU32,
 }
 
 #[derive(Debug)]
@@ -68,11 +72,17 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::with_room(Limits::default().email)
+    }
+
+    /// So many e-mails may be under way at once.
+    pub(crate) fn with_room(email: u32) -> Self {
+        let limits = Limits { email, ..Limits::default() };
         let (parts, clock) = (Arc::new(Parts::default()), Arc::new(TokioClock::start()));
         let provider: Arc<dyn Provider> = Arc::<Parts>::clone(&parts);
         let worker = Arc::new(Worker {
             store: Arc::<Parts>::clone(&parts),
-            providers: Arc::new(Providers::of([(Channel::Email, provider)], &Limits::default())),
+            providers: Arc::new(Providers::of([(Channel::Email, provider)], &limits)),
             clock: Arc::<TokioClock>::clone(&clock),
             random: Arc::new(Dice::new(1)),
             policy: LASTING,
@@ -199,7 +209,11 @@ impl Store for Parts {
     }
 
     async fn apply(&self, id: NotificationId, change: &Change) -> Result<Applied, Error> {
-        self.reach(DueShard::of(id), false).await?;
+        let under_way = self.under_way.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most_under_way.fetch_max(under_way, Ordering::Relaxed);
+        let reached = self.reach(DueShard::of(id), false).await;
+        self.under_way.fetch_sub(1, Ordering::Relaxed);
+        reached?;
         let applied = self.store.apply(id, change).await;
         if self.unreadable.lock().unwrap().contains(&id) {
             // As in DynamoDB: it is written, and what comes back says nothing.

@@ -1,6 +1,7 @@
 //! What redrive counts, says and waits for, to the millisecond. What it does is tested on a real store, in the crate
 //! `tests`.
 
+use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
 use uuid::Uuid;
@@ -8,6 +9,9 @@ use uuid::Uuid;
 use super::super::stub::{Always, NOW, StubStore, worker};
 use super::*;
 use crate::channels::Providers;
+use crate::domain::Token;
+use crate::domain::notification::Birth;
+use crate::sample::{POLICY, new_notification};
 use crate::telemetry::captured::told_by;
 use crate::traces::Traces;
 
@@ -121,4 +125,30 @@ async fn a_pass_that_was_told_to_stop_or_has_no_time_at_all_reads_nothing() {
         let pass = redrive.shard(shard(), &budget).await;
         assert_eq!((pass.report, store.looks.load(Ordering::Relaxed)), (Report::default(), 0));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_re_armed_and_not_begun_when_a_run_ends_is_due_for_the_next_one() {
+    let budget = Budget::until(Instant::now() + HOUR);
+    let (stop, asked) = (budget.stop.clone(), Arc::new(Mutex::new(Vec::new())));
+    let seen = Arc::clone(&asked);
+    let store = StubStore::new(move |id, change| {
+        // Told to stop once the re-arm is made.
+        stop.cancel();
+        let Change::Rearm { seen, due_at } = change else { panic!("nobody asks for {change:?}") };
+        asked.lock().unwrap().push((*seen, *due_at));
+        let create_token = Token::from_uuid(Uuid::from_u128(9));
+        let birth = Birth { id, create_token, now: NOW, attempt_limit: 30, due_guard: Duration::ZERO };
+        Ok(Applied::Done(Box::new(Notification::create(new_notification(), birth))))
+    });
+    let store = Arc::new(StubStore { due: due(1), ..store });
+    let redrive = Redrive {
+        worker: worker(store, Providers::default(), Always(0), Traces::default()),
+        outbox: Arc::new(Outbox::new(None)),
+    };
+
+    let pass = redrive.shard(shard(), &budget).await;
+    assert_eq!(pass.report, Report { left: 1, ..Report::default() });
+    let guarded = DueAt { at: NOW.plus(POLICY.due_guard), redriven: 1 };
+    assert_eq!(*seen.lock().unwrap(), [(DueAt::first(NOW), guarded), (guarded, DueAt::first(NOW))]);
 }
