@@ -4,6 +4,7 @@ use std::time::Duration;
 use super::environment::fixed::Fixed;
 use super::table::{ALL, Command, Default, Rule, Sensitivity};
 use super::*;
+use crate::channels::breaker::Endurance;
 use crate::domain::Channel;
 use crate::events::Security;
 use crate::events::security::{Mechanism, Sasl, Tls};
@@ -408,4 +409,21 @@ fn what_kafkas_protocol_lacks_or_does_not_use_is_a_fault() {
         assert!(!faults.to_string().contains("canary"), "{faults}");
         assert_eq!(names(Err(faults)), expected, "{said:?}");
     }
+}
+
+#[test]
+fn each_channels_bound_is_its_own_setting_and_so_is_what_a_provider_must_endure() {
+    let said = [
+        ("EMAIL_PROVIDER", "dev:"),
+        ("EMAIL_CONCURRENCY", "3"),
+        ("SMS_CONCURRENCY", "5"),
+        ("PUSH_CONCURRENCY", "7"),
+        ("PROVIDER_FAILURES", "9"),
+        ("PROVIDER_PAUSE", "11s"),
+        ("PROVIDER_PAUSE_CAP", "13s"),
+    ];
+    let limits = ProcessSettings::read(&Fixed::new(said)).unwrap().providers.limits;
+    assert_eq!((limits.email, limits.sms, limits.push), (3, 5, 7));
+    let Endurance { failures, pause } = limits.endurance;
+    assert_eq!((failures, pause.base, pause.cap), (9, Duration::from_secs(11), Duration::from_secs(13)));
 }

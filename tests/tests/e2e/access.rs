@@ -151,8 +151,10 @@ async fn a_key_lets_in_by_either_header_and_no_key_is_told_how() {
             let answer = request.send().await.unwrap();
             let told = answer.headers().get("www-authenticate").map(|value| value.to_str().unwrap().to_owned());
             assert_eq!(told.as_deref(), challenge, "{headers:?} {path}");
+            let kind = answer.headers().get("content-type").map(|value| value.to_str().unwrap().to_owned());
             let (status, body) = (answer.status(), answer.text().await.unwrap());
             assert_eq!(status == 401, challenge.is_some(), "{headers:?} {path}: {status}");
+            assert!(challenge.is_none() || kind.as_deref() == Some("application/problem+json"), "{headers:?} {path}: {kind:?}");
             assert_eq!(body.contains(r#""code":"unauthorized""#), challenge.is_some(), "{headers:?} {path}: {body}");
             assert!(!body.contains("shop"), "{body}");
         }

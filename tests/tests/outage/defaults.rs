@@ -25,11 +25,14 @@ async fn an_answer_comes_within_16_seconds_though_everything_says_nothing() {
     let late = Duration::from_secs(14);
     load.wait_until(PATIENCE, |answers| answers.iter().any(|answer| answer.created_with(202) && answer.took > late)).await;
     // The server keeps half a second in hand; the client, on the same two cores, gets one second more.
-    Ledger::of(load.stop().await).assert_answers_are_good(PROMISED + Duration::from_secs(1));
+    let answers = load.stop().await;
+    let slowest = answers.iter().map(|answer| answer.took).max().unwrap_or_default();
+    println!("the slowest of {} answers took {:.1} s", answers.len(), slowest.as_secs_f64());
+    Ledger::of(answers).assert_answers_are_good(PROMISED + Duration::from_secs(1));
 }
 
 #[tokio::test]
-#[ignore = "takes ten minutes, because leases and retries take theirs"]
+#[ignore = "takes three minutes, because leases and retries take theirs"]
 async fn each_outage_is_ridden_out_with_the_default_settings() {
     let patience = Duration::from_mins(5);
     for parts in [&[Part::Store][..], &[Part::Broker], &[Part::Store, Part::Broker], &[Part::Provider]] {

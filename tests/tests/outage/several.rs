@@ -82,6 +82,9 @@ async fn one_of_three_that_is_killed_under_load_takes_nothing_with_it() {
     let own = [("PUSH_PROVIDER", binding.as_str()), ("PROVIDER_FAILURES", "1000"), SECRET, PATIENT_STORE];
     let settings = apart.with(&[&BRISK[..], &own].concat());
     let mut servers = servers(3, &settings).await;
+    for server in &servers {
+        server.wait_for_log("partitions are assigned to us").await;
+    }
     for _ in 0..60 {
         receiver.then(Reply::status(503));
     }
