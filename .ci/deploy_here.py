@@ -241,8 +241,9 @@ def main(stack, work):
         ministack.until("server stack", lambda: child.poll() or ("stack ready" in log.read_text() or None))
         check(child.poll() is None, f"server stack ended: {log.read_text()}")
         walk(api.base, receiver)
+        invitation = tried(api.base)
         if STAY:
-            stay(api.base, stack.endpoint)
+            stay(api.base, stack.endpoint, invitation)
             return
     findings = compare_rights(allowed(stack, made), noted.calls)
     check(not findings, "\n    ".join(["the roles do not fit:", *findings]))
@@ -251,15 +252,24 @@ def main(stack, work):
     by_token(stack, parameters, settings)
 
 
-def stay(api, aws):
-    curl = f"curl -s {api}/api/notifications"
+def tried(api):
+    """What somebody may do by hand while it stays, done once."""
+    order = '{"userId": "eve", "channel": "sms", "template": "hello", "to": {"phone": "+436601234567"}}'
+    create = f"curl -s {api}/api/notifications -H 'content-type: application/json' -d '{order}'"
+    read = f"curl -s '{api}/api/notifications?userId=eve'"
+    id = json.loads(subprocess.run(["bash", "-c", create], check=True, capture_output=True).stdout)["id"]
+    listed = json.loads(subprocess.run(["bash", "-c", read], check=True, capture_output=True).stdout)["data"]
+    check([one["id"] for one in listed] == [id], f"{id} was created, and listed are {listed}")
+    return f"  {create}\n  {read}"
+
+
+def stay(api, aws, invitation):
     step(f"""it stays until Ctrl-C
 
   the API             {api}
   AWS, as emulated    {aws}
 
-  {curl} -H 'content-type: application/json' -d '{{"userId": "ada", "channel": "sms", "template": "hello", "to": {{"phone": "+436601234567"}}}}'
-  curl -s '{api}/api/notifications?userId=ada'
+{invitation}
 """)
     with contextlib.suppress(KeyboardInterrupt):
         threading.Event().wait()

@@ -21,6 +21,7 @@ import ministack
 import sam_template
 import template_rights
 import template_watching
+import template_wiring
 from cfnlint.config import ManualArgs
 from sam_template import CA_SECRET, FUNCTIONS, KAFKA_SECRET, OTLP_SECRET, PROVIDER_SECRET, REGION, ROOT, SECRET
 from template_faults import FAULTS, REFUSALS
@@ -203,16 +204,6 @@ def compare_secrets(template, code):
     return findings
 
 
-def compare_event_source(template, given):
-    """All of the VPC reaches the event source of a self-managed Kafka; that of MSK takes its cluster's."""
-    if given["Kafka"] != "self-managed":
-        return []
-    source = sam_template.resolved(template["Resources"]["KafkaEvents"]["Properties"], template, given)
-    told = [one["URI"] for one in source["SourceAccessConfigurations"] if one["Type"].startswith("VPC_")]
-    wanted = [f"{kind}:{id}" for kind, ids in [("subnet", "SubnetIds"), ("security_group", "SecurityGroupIds")] for id in given[ids].split(",") if id]
-    return [] if told == wanted else [f"event source: it is told of {told}, not of {wanted}"]
-
-
 def compare_routes(stack, made, code, parameters):
     """The API's routes are OpenAPI's, and whoever emulates the API by Cargo.toml's router meets the same functions."""
     api = stack.client("apigatewayv2")
@@ -317,7 +308,7 @@ def findings_of(stack, code, text, parameters, where="everywhere"):
     given, environments = sam_template.with_defaults(template, at_once), environments_of(stack, made)
     findings = linted + compare_secrets(template, code) + compare_keeping(template) + compare_logs(template, code)
     findings += compare_metrics(template, code) + template_watching.alarms(template) + template_watching.gradual(gradual)
-    findings += template_watching.kept(template) + template_watching.api(template, code.openapi) + compare_event_source(template, given)
+    findings += template_watching.kept(template) + template_watching.api(template, code.openapi) + template_wiring.findings_of(template, given)
     findings += template_rights.compare(stack, made, environments, given)
     findings += compare_table(stack, made, code, template) + compare_settings(environments, stack, code) + compare_routes(stack, made, code, parameters)
     stack.delete("notifications")

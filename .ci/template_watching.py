@@ -47,6 +47,9 @@ def gradual(template):
         # One call a minute: of a tenth, for five minutes, mostly none.
         if "AllAtOnce" in way or (function == "redrive") != ("Linear10PercentEvery1Minute" in way):
             findings.append(f"gradual: {function} is moved by {way}")
+        back = group.get("AutoRollbackConfiguration", {})
+        if not back.get("Enabled") or "DEPLOYMENT_STOP_ON_ALARM" not in back.get("Events", []):
+            findings.append(f"gradual: {function} is not brought back by an alarm")
     return findings
 
 
@@ -92,7 +95,8 @@ def browsers(cors, openapi):
 
     sent = {one["name"].lower() for operation in operations for one in (named(p, "parameters") for p in operation.get("parameters", [])) if one["in"] == "header"}
     seen = {header.lower() for operation in operations for one in operation["responses"].values() for header in named(one, "responses").get("headers", {})}
-    findings = [] if condition == "HasCors" else ["browsers: what they may do is not by CorsOrigins"]
+    by_parameter = condition == "HasCors" and given["AllowOrigins"] == {"Fn::Split": [",", {"Ref": "CorsOrigins"}]}
+    findings = [] if by_parameter else ["browsers: what they may do is not by CorsOrigins"]
     findings += [f"browsers: a page may not send {name}" for name in sorted((sent | SENT_BESIDES) - set(given["AllowHeaders"]))]
     findings += [f"browsers: a page can't see {name}" for name in sorted(seen - SEEN_BY_ALL - set(given["ExposeHeaders"]))]
     return findings

@@ -80,6 +80,40 @@ def an_sbom_is_of_what_ships():
     rule(said == features, "server.cdx.json is not of what the Dockerfile builds")
 
 
+def a_release_is_whole():
+    release = jobs("release.yml")
+    zips, images = release["functions"]["strategy"]["matrix"]["architecture"], release["image"]["strategy"]["matrix"]["include"]
+    rule(zips == ["x86-64", "arm64"], "the functions are not built for both architectures")
+    rule([one["architecture"] for one in images] == ["amd64", "arm64"], "the image is not built for both architectures")
+    steps = release["publish"]["steps"]
+    said = "\n".join(step.get("run", "") for step in steps)
+    for word, what in {"SHA256SUMS": "its checksums", "--generate-notes": "its notes", ".ci/sbom": "what is in it"}.items():
+        rule(word in said, f"a release does not say {what}")
+    proven = [step["with"] for step in steps if "actions/attest@" in step.get("uses", "")]
+    rule(any(one.get("subject-path") == "release/*" for one in proven), "nobody can tell where the zips were built")
+    rule(any("digest" in one.get("subject-digest", "") for one in proven), "nobody can tell where the image was built")
+
+
+def a_stage_is_asked_and_asks():
+    """A stage's own reviewers and role, no key that lasts, and a test at its end; production after staging."""
+    stage, [role] = jobs("stage.yml")["deploy"], steps("stage.yml", "deploy", "configure-aws-credentials")
+    rule(stage.get("environment") == "${{ inputs.stage }}", "a stage is not the environment that people guard")
+    rule("role-to-assume" in role and "aws-access-key-id" not in role, "AWS is not asked by a role")
+    done = [step.get("run", "") for step in stage["steps"]]
+    deployed, asked = ([n for n, run in enumerate(done) if word in run] for word in ("sam deploy", "tests/smoke"))
+    rule(bool(deployed and asked) and max(deployed) < min(asked), "nobody asks whether the stage works")
+    rule("staging" in before(jobs("deploy.yml"), "prod"), "production does not wait for staging")
+
+
+def what_is_known_is_asked_for_every_day():
+    # YAML takes the word `on` for true.
+    when = yaml.safe_load((FOLDER / "security.yml").read_text())[True]
+    rule("schedule" in when and bool(scripts("security.yml", "deny", "advisories")), "nobody asks every day what is known of our dependencies")
+
+
+a_release_is_whole()
+a_stage_is_asked_and_asks()
+what_is_known_is_asked_for_every_day()
 functions_arrive_executable()
 an_sbom_is_of_what_ships()
 nothing_is_released_without_the_gate()
