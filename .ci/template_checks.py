@@ -291,9 +291,12 @@ def compare_metrics(template, code):
 
 
 def findings_of(stack, code, text, parameters, where="everywhere"):
-    """All of one template with one set of parameters, or only what the linter finds, or only what it can't."""
+    """All of one template with one set of parameters, or only what the linter finds, or what it can't; or of that only
+    the wiring, which is told by the text alone."""
     try:
         template = sam_template.transformed(text, parameters)
+        if where == "wiring":
+            return template_wiring.findings_of(template, sam_template.with_defaults(template, parameters))
         linted = lint(template, parameters) if where != "code" else []
         if where == "linter":
             return linted
@@ -353,7 +356,8 @@ def main(stack, work, wanted):
         if old not in text:
             tell(f"fault: {what}", [f"the template has no such text: {old}"])
             continue
-        where = "linter" if expected.startswith("cfn-lint") else "code"
+        by = expected.split(":")[0]
+        where = "linter" if by.startswith("cfn-lint") else "wiring" if by in template_wiring.KINDS else "code"
         seen = findings_of(stack, code, text.replace(old, new, 1), parameters, where)
         missed = [] if any(expected in finding for finding in seen) else [f"nobody says {expected!r}; said was {seen}"]
         tell(f"fault: {what}", missed)

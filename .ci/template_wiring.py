@@ -7,6 +7,8 @@ this; .ci/template_faults.py proves that it looks.
 
 from sam_template import FUNCTIONS, resolved
 
+# With which its findings begin.
+KINDS = {"wiring", "event source", "schedule", "watched", "told"}
 # What the manual says of who has said nothing.
 DEFAULTS = {"Architecture": "arm64", "Authorizer": "iam", "AllowAnonymous": "false", "Kafka": "none", "ProvisionedPollers": "0"}
 OUTPUTS = {
