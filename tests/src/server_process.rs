@@ -232,9 +232,10 @@ impl ServerProcess {
         lines[lines.len().saturating_sub(30)..].join("\n")
     }
 
-    /// Waits until the log says so.
+    /// Waits until the log says so. Longer than for anything else: the embedded broker lets each rebalance wait
+    /// for nearly a session, and members that join one by one take three of them and more.
     pub async fn wait_for_log(&self, text: &str) {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + 4 * PATIENCE;
         while !self.logs().contains(text) {
             assert!(Instant::now() < until, "{text:?} is not in the log:\n{}", self.logs());
             sleep(Duration::from_millis(5)).await;
