@@ -46,7 +46,7 @@ enum Said {
 impl Said {
     fn of(record: &Record) -> Self {
         match record {
-            Record::Deliver { id, .. } => Self::Deliver(*id),
+            Record::Deliver(deliver) => Self::Deliver(deliver.id),
             Record::PassedOver => Self::PassedOver,
             Record::Poison { place, .. } => Self::Poison(place.partition.clone(), place.offset),
         }

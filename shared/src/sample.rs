@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use crate::domain::{Channel, NewNotification, Template, Tenant, Timestamp, UserId};
+use crate::domain::{Channel, NewNotification, NotificationId, Template, Tenant, Timestamp, UserId};
+use crate::events::Event;
+use crate::events::batch::{Deliver, Place, Record};
 use crate::retry::RetryPolicy;
 use crate::service::{OnUnknown, Policy};
 
@@ -40,4 +42,19 @@ pub fn new_notification() -> NewNotification {
         request_id: None,
         traceparent: None,
     }
+}
+
+/// What a consumer reads of an event that stands there in the first partition.
+#[must_use]
+pub fn record(event: Event, offset: i64) -> Record {
+    let Event { id, channel, key, time, .. } = event;
+    let place = Place { partition: "notification-events-0".to_owned(), offset: Some(offset) };
+    Record::Deliver(Deliver { id, channel, key, place, written_at: Some(time), parent: None })
+}
+
+/// The same, of an event for an e-mail, with the time left out.
+#[must_use]
+pub fn email_record(id: NotificationId, key: &str, offset: i64) -> Record {
+    let place = Place { partition: "notification-events-0".to_owned(), offset: Some(offset) };
+    Record::Deliver(Deliver { id, channel: Channel::Email, key: key.to_owned(), place, written_at: None, parent: None })
 }

@@ -13,10 +13,9 @@ use shared::clock::Clock;
 use shared::domain::{
     Change, Channel, IdempotencyKey, NewNotification, Notification, NotificationId, Status, Tenant, Timestamp, Token,
 };
-use shared::events::batch::{Place, Record};
 use shared::events::{Error, Event, Outbox, Publisher};
 use shared::random::SystemRandom;
-use shared::sample::{POLICY, START, new_notification};
+use shared::sample::{self, POLICY, START, new_notification};
 use shared::service::create::{Create, Creation};
 use shared::service::deliver::Worker;
 use shared::service::process::{NothingReached, Process, Report};
@@ -207,10 +206,7 @@ impl Stage {
     /// Hands all published events to `process`, as one batch.
     pub async fn consume(&self) -> Result<Report, NothingReached> {
         let events = std::mem::take(&mut *self.broker.events.lock().unwrap());
-        let place = || Place { partition: "notification-events-0".to_owned(), offset: Some(0) };
-        let record =
-            |event: Event| Record::Deliver { id: event.id, channel: event.channel, key: event.key, place: place(), parent: None };
-        self.process.run(events.into_iter().map(record).collect(), &plenty()).await
+        self.process.run(events.into_iter().map(|event| sample::record(event, 0)).collect(), &plenty()).await
     }
 
     pub async fn run_redrive(&self) -> redrive::Report {

@@ -67,6 +67,40 @@ async fn a_backlog_of_a_slow_provider_holds_up_others_for_one_batch_and_then_no_
     assert!(begun.elapsed() <= 2 * POLICY.send_timeout + Duration::from_secs(1), "it waited {:?}", begun.elapsed());
 }
 
+/// With room for most of a batch it is never full for long, and with room for more than a batch never at all: each
+/// batch is held up, and none of its records has to wait for redrive.
+#[tokio::test(start_paused = true)]
+async fn a_backlog_of_a_slow_provider_that_has_room_holds_up_others_for_one_batchs_budget() {
+    for (places, takes) in [(64, SLOW), (64, Duration::from_secs(2)), (200, SLOW)] {
+        let house = House::new(room(places), POLICY);
+        house.email.takes(takes);
+        for n in 0..4_000 {
+            house.accept(Channel::Email, &format!("user-{n}")).await;
+        }
+        let behind = house.accept(Channel::Sms, "ada").await;
+        let begun = Instant::now();
+        house.live();
+        house.until(Status::Sent, &[behind]).await;
+        assert!(begun.elapsed() <= BATCH, "{places} places, {takes:?} each: it waited {:?}", begun.elapsed());
+    }
+}
+
+/// Slow is not behind: nobody has to wait for redrive as long as the log is short.
+#[tokio::test(start_paused = true)]
+async fn a_slow_provider_that_keeps_up_is_not_left_to_redrive() {
+    let house = House::new(room(64), POLICY);
+    house.email.takes(Duration::from_secs(2));
+    house.live();
+    let mut made = Vec::new();
+    for n in 0..1_200 {
+        made.push(house.accept(Channel::Email, &format!("user-{n}")).await);
+        sleep(Duration::from_millis(100)).await;
+    }
+    house.until(Status::Sent, &made).await;
+    let latest = house.all().iter().map(|n| n.created_at.until(n.finished_at.unwrap())).max().unwrap();
+    assert!(latest < POLICY.due_guard / 3, "one of them waited {latest:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_a_slow_provider_had_no_room_for_goes_out_as_fast_as_it_can() {
     let house = House::new(room(10), POLICY);

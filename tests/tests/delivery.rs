@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use shared::channels::Sent;
 use shared::domain::{Channel, ErrorCode, NewNotification, Outcome, Status, Tenant, UserId};
-use shared::events::batch::{Place, Record};
-use shared::sample::{POLICY, START, new_notification};
+use shared::sample::{POLICY, START, email_record, new_notification};
 use shared::service::create::{Cancellation, Creation, Retrial};
 use shared::service::deliver::Delivery;
 use shared::service::{Budget, OnUnknown, Policy};
@@ -304,8 +303,7 @@ async fn a_channel_that_is_off_at_the_worker_is_tried_again_later() {
 async fn with_too_little_time_left_nothing_is_claimed_and_the_batch_comes_again() {
     let stage = Stage::new().await;
     let n = stage.accept(new_notification()).await;
-    let place = Place { partition: "notification-events-0".to_owned(), offset: Some(0) };
-    let record = Record::Deliver { id: n.id, channel: n.channel, key: "k".to_owned(), place, parent: None };
+    let record = email_record(n.id, "k", 0);
     let short = Budget::until(Instant::now() + POLICY.send_timeout + secs(4));
     let failed = stage.process.run(vec![record], &short).await.unwrap_err();
     assert_eq!((failed.failed, failed.not_begun), (0, 1));
@@ -316,15 +314,8 @@ async fn with_too_little_time_left_nothing_is_claimed_and_the_batch_comes_again(
 async fn an_event_for_a_notification_that_is_not_there_blocks_nothing() {
     let stage = Stage::new().await;
     let n = stage.accept(new_notification()).await;
-    let place = Place { partition: "notification-events-0".to_owned(), offset: Some(0) };
     let gone = shared::domain::NotificationId::from_uuid(uuid::Uuid::from_u128(1));
-    let records = [gone, n.id].map(|id| Record::Deliver {
-        id,
-        channel: Channel::Email,
-        key: "same".to_owned(),
-        place: place.clone(),
-        parent: None,
-    });
+    let records = [gone, n.id].map(|id| email_record(id, "same", 0));
     let report = stage.process.run(records.to_vec(), &plenty()).await.unwrap();
     assert_eq!((report.left, report.attempted), (1, 1));
 }

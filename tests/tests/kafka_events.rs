@@ -45,7 +45,7 @@ fn both_kinds_are_read_to_the_same_records() {
 
 fn tell(record: &Record) -> String {
     match record {
-        Record::Deliver { id, .. } => format!("deliver {id}"),
+        Record::Deliver(deliver) => format!("deliver {}", deliver.id),
         Record::PassedOver => "passed over".to_owned(),
         Record::Poison { place, .. } => format!("poison at {} {}", place.partition, place.offset.unwrap()),
     }
@@ -53,8 +53,27 @@ fn tell(record: &Record) -> String {
 
 fn key(record: &Record) -> Option<&str> {
     match record {
-        Record::Deliver { key, .. } => Some(key),
+        Record::Deliver(deliver) => Some(&deliver.key),
         Record::PassedOver | Record::Poison { .. } => None,
+    }
+}
+
+#[test]
+fn a_record_says_when_it_was_written_and_is_no_worse_where_it_does_not() {
+    let good: Value = serde_json::from_str::<Value>(MSK).unwrap()["records"]["notification-events-0"][0].clone();
+    let written_at = |timestamp: Value| {
+        let mut record = good.clone();
+        record["timestamp"] = timestamp;
+        match read(json!({"records": {"t-0": [record]}}).to_string().as_bytes()).unwrap().remove(0) {
+            Record::Deliver(deliver) => deliver.written_at,
+            other @ (Record::PassedOver | Record::Poison { .. }) => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(written_at(json!(1_700_000_000_123_i64)), Some(Timestamp::from_millis(1_700_000_000_123)));
+    assert_eq!(written_at(json!(0)), Some(Timestamp::from_millis(0)));
+    // Kafka's own word for none, and what no broker says.
+    for none in [json!(-1), json!(1e300), json!("soon"), Value::Null] {
+        assert_eq!(written_at(none.clone()), None, "{none}");
     }
 }
 
@@ -114,7 +133,7 @@ proptest! {
         records.insert(at.min(2), bad);
         let read = read(json!({"records": {"t-0": records}}).to_string().as_bytes()).unwrap();
         prop_assert_eq!(read.len(), 3);
-        let delivered = read.iter().filter(|record| matches!(record, Record::Deliver { .. })).count();
+        let delivered = read.iter().filter(|record| matches!(record, Record::Deliver(_))).count();
         prop_assert!(delivered >= 2);
     }
 }

@@ -69,6 +69,9 @@ struct State {
     behind_until: Option<Instant>,
     /// And single users on it, by the key of their events.
     users_behind: BTreeMap<String, Instant>,
+    /// The last one on the fast path for whom the provider was slow, if it was quick for nobody since and nothing was
+    /// done about it.
+    slow_for: Option<String>,
     /// How long the last attempt kept its place.
     kept: Duration,
     /// When the last of those that were told to come later may expect its turn.
@@ -111,6 +114,7 @@ impl Lane {
             breaker: Breaker::new(limits.endurance),
             behind_until: None,
             users_behind: BTreeMap::new(),
+            slow_for: None,
             kept: Duration::ZERO,
             last_turn: Instant::now(),
         };
@@ -141,10 +145,14 @@ impl Lane {
         Turn::Go(Permit { lane: Arc::clone(self), of, since: Instant::now(), _room: room })
     }
 
-    /// The fast path could not get its work done in time. It leaves the lane to redrive until then, so that
+    /// The fast path can't get its work done in time. It leaves the lane to redrive until then, so that
     /// whatever comes behind it, of other channels and other users, is not held up again at once.
     pub fn fall_behind(&self, until: Instant) {
-        let before = self.lock().behind_until.replace(until);
+        let before = {
+            let mut state = self.lock();
+            state.slow_for = None;
+            state.behind_until.replace(until)
+        };
         if before.is_none_or(|before| before <= Instant::now()) {
             let (channel, provider) = (self.channel.as_str(), self.name());
             tracing::warn!(
@@ -163,10 +171,22 @@ impl Lane {
 
     /// As [`Self::fall_behind`], for one user whose own attempts took all the time that there was.
     pub fn user_falls_behind(&self, key: String, until: Instant) {
-        let users = &mut self.lock().users_behind;
+        let mut state = self.lock();
         let now = Instant::now();
-        users.retain(|_, until| *until > now);
-        users.insert(key, until);
+        state.slow_for.take_if(|slow_for| *slow_for == key);
+        state.users_behind.retain(|_, until| *until > now);
+        state.users_behind.insert(key, until);
+    }
+
+    /// An attempt of the fast path for this user has ended.
+    pub fn was_slow(&self, slow: bool, key: &str) {
+        self.lock().slow_for = slow.then(|| key.to_owned());
+    }
+
+    /// Whether it was, with the last one; of users who are left to redrive for it nothing is said.
+    #[must_use]
+    pub fn is_slow(&self) -> bool {
+        self.lock().slow_for.is_some()
     }
 
     #[must_use]

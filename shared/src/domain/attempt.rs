@@ -1,5 +1,7 @@
 //! One try to send, and what came of it.
 
+use std::time::Duration;
+
 use super::{Channel, Invalid, Notification, Timestamp, Token};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -147,6 +149,12 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// By the clock of its worker.
+    #[must_use]
+    pub fn took(&self) -> Duration {
+        self.started_at.until(self.finished_at)
+    }
+
     /// Not so where it ended before: there was nobody to ask, no address, or no time.
     #[must_use]
     pub const fn provider_was_asked(&self) -> bool {

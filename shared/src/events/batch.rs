@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::event::{self, Asked};
 use crate::domain::json::object;
-use crate::domain::{Channel, NotificationId};
+use crate::domain::{Channel, NotificationId, Timestamp};
 use crate::traces::Context;
 
 #[derive(Debug, Error)]
@@ -30,16 +30,32 @@ pub struct Place {
     pub offset: Option<i64>,
 }
 
+/// A notification that is due, or was when this was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deliver {
+    pub id: NotificationId,
+    /// The event's word, by which room is found before the notification is seen; the notification's own is what
+    /// counts.
+    pub channel: Channel,
+    /// What must stay in order: records of one key do.
+    pub key: String,
+    pub place: Place,
+    /// When it came to the log. None if the log doesn't say.
+    pub written_at: Option<Timestamp>,
+    /// The span that published it.
+    pub parent: Option<Context>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// `key` says what must stay in order: records of one key do. `channel` is the event's word, by which room
-    /// is found before the notification is seen; the notification's own is what counts. `parent` is the span that
-    /// published it.
-    Deliver { id: NotificationId, channel: Channel, key: String, place: Place, parent: Option<Context> },
+    Deliver(Deliver),
     /// Another type, kind or version, or a tombstone: someone else's.
     PassedOver,
     /// It says that it is ours and can't be read. `why` never repeats what it holds.
-    Poison { place: Place, why: &'static str },
+    Poison {
+        place: Place,
+        why: &'static str,
+    },
 }
 
 #[derive(Deserialize)]
@@ -59,6 +75,12 @@ struct Wire {
 #[derive(Deserialize)]
 struct Offset {
     offset: i64,
+}
+
+/// In milliseconds; below zero where there is none.
+#[derive(Deserialize)]
+struct Written {
+    timestamp: i64,
 }
 
 /// The records of the event, per partition in the order of the log.
@@ -88,7 +110,9 @@ fn record(raw: &RawValue, place: Place) -> Record {
             let parent = wire.header("traceparent").and_then(|bytes| Context::parse(std::str::from_utf8(&bytes).ok()?));
             // Without a key there is no order to keep but that of the notification itself.
             let key = wire.key.unwrap_or_else(|| id.to_string());
-            Record::Deliver { id, channel, key, place, parent }
+            let written = object::<Written>(raw.get().as_bytes()).ok().filter(|written| written.timestamp >= 0);
+            let written_at = written.map(|written| Timestamp::from_millis(written.timestamp));
+            Record::Deliver(Deliver { id, channel, key, place, written_at, parent })
         }
         Ok(Asked::Foreign) => Record::PassedOver,
         Err(invalid) => Record::Poison { place, why: invalid.0 },

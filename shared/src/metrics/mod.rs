@@ -101,7 +101,7 @@ impl Metrics {
         let of = [channel, provider.unwrap_or(NO_PROVIDER)];
         if attempt.provider_was_asked() {
             let [channel, provider] = of;
-            let time = attempt.started_at.until(attempt.finished_at);
+            let time = attempt.took();
             families.provider_seconds.took(&[channel, provider, attempt.outcome.as_str()], time);
         }
         if attempt.outcome == Outcome::Unknown {

@@ -394,7 +394,7 @@ fn log_attempt(n: &Notification) {
         outcome = last.outcome.as_str(),
         code = last.code.map(ErrorCode::as_str),
         status = n.status.as_str(),
-        duration_ms = last.finished_at.as_millis().saturating_sub(last.started_at.as_millis()),
+        duration_ms = last.took().as_millis(),
         "attempt finished"
     );
 }

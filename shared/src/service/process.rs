@@ -1,13 +1,15 @@
 //! A batch of events: each claim → send → finish. No record ever blocks its partition: what failed, was
 //! not begun in time, or is poison is done for Kafka, because `due` has the truth. So is what its provider has
 //! no room for, or is left alone with: a slow provider costs a batch `SEND_TIMEOUT` of waiting and what it
-//! has begun by then, and is then left to redrive for a while, so that others are not held up again.
+//! has begun by then, and is then left to redrive for a while, so that others are not held up again. So is one that
+//! is slow and has room, once the log has stood behind it for nearly a batch's budget.
 //!
 //! The same event may come any number of times: the claim decides.
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, stream};
 use serde::Serialize;
@@ -17,27 +19,29 @@ use tracing::Instrument;
 
 use super::Budget;
 use super::deliver::{Delivery, Worker};
-use crate::domain::{Channel, NotificationId};
-use crate::events::batch::{Place, Record};
+use crate::events::batch::{Deliver, Record};
 use crate::store;
 use crate::telemetry::trail;
-use crate::traces::{Context, Span};
+use crate::traces::Span;
 
 /// How many keys are looked at side by side: more than a usual batch has, as those that wait for one provider
 /// must not keep others from theirs. How many are *attempted* at once is for the lanes to say.
 const SIDE_BY_SIDE: usize = 1_000;
+/// A provider that takes this part of `SEND_TIMEOUT` for an answer is slow.
+const SLOW: u32 = 5;
 
 #[derive(Debug)]
 pub struct Process {
     pub worker: Arc<Worker>,
 }
 
-/// One record: what it asks for, and where it comes from.
-struct Asked {
-    id: NotificationId,
-    channel: Channel,
-    place: Place,
-    parent: Option<Context>,
+/// What a batch bears of a slow provider.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// Until when its records wait for room.
+    room: Instant,
+    /// For how long a record may have waited in the log behind a slow one: what stands behind it has waited as long.
+    log: Duration,
 }
 
 /// What became of the records of a batch.
@@ -69,14 +73,17 @@ pub struct NothingReached {
 impl Process {
     pub async fn run(&self, records: Vec<Record>, budget: &Budget) -> Result<Report, NothingReached> {
         let mut report = Report::default();
-        let mut by_key: BTreeMap<String, Vec<Asked>> = BTreeMap::new();
-        // Long enough for an attempt that was there before to end, and no longer: a batch holds up the next one.
-        let patience = Instant::now() + self.worker.policy.send_timeout;
+        let mut by_key: BTreeMap<String, Vec<Deliver>> = BTreeMap::new();
+        let send_timeout = self.worker.policy.send_timeout;
+        let patience = Patience {
+            // Long enough for an attempt that was there before to end, and no longer: a batch holds up the next one.
+            room: Instant::now() + send_timeout,
+            // With the wait for room and the attempt after it no more than a batch's budget.
+            log: budget.remaining().saturating_sub(2 * send_timeout),
+        };
         for record in records {
             match record {
-                Record::Deliver { id, channel, key, place, parent } => {
-                    by_key.entry(key).or_default().push(Asked { id, channel, place, parent });
-                }
+                Record::Deliver(deliver) => by_key.entry(deliver.key.clone()).or_default().push(deliver),
                 Record::PassedOver => report.passed_over += 1,
                 Record::Poison { place, why } => {
                     tracing::error!(partition = place.partition, offset = place.offset, why, "poison: passed over");
@@ -99,12 +106,21 @@ impl Process {
         Ok(report)
     }
 
-    async fn in_order(&self, key: String, asked: Vec<Asked>, patience: Instant, budget: &Budget) -> Report {
+    async fn in_order(&self, key: String, asked: Vec<Deliver>, patience: Patience, budget: &Budget) -> Report {
         let mut report = Report::default();
+        let slow = self.worker.policy.send_timeout / SLOW;
         // By then `due` has brought on whatever is left undone here.
         let caught_up = || Instant::now() + self.worker.policy.due_guard;
-        for Asked { id, channel, place, parent } in asked {
+        for Deliver { id, channel, place, written_at, parent, .. } in asked {
             let lane = self.worker.providers.lane(channel);
+            let waited = written_at.map_or(Duration::ZERO, |at| at.until(self.worker.clock.now()));
+            if waited >= patience.log && lane.is_slow() {
+                match report.attempted {
+                    0 => lane.fall_behind(caught_up()),
+                    // It waited for its own user's: others' may be quick.
+                    _ => lane.user_falls_behind(key.clone(), caught_up()),
+                }
+            }
             if lane.is_behind_for(&key) {
                 report.waiting += 1;
                 continue;
@@ -112,12 +128,17 @@ impl Process {
             // A panic costs its own record and no other; its lease runs out.
             let span = trail::of_background(id);
             let mut traced = self.worker.traces.work(id, channel, &place, parent);
-            let delivery = self.worker.deliver_within(traced.context(), id, channel, patience, budget);
+            let delivery = self.worker.deliver_within(traced.context(), id, channel, patience.room, budget);
             let delivery = AssertUnwindSafe(delivery).catch_unwind().instrument(span.clone()).await;
             tell(&mut traced, &delivery);
             drop(traced);
             span.in_scope(|| match delivery {
-                Ok(Ok(Delivery::Attempted(_) | Delivery::Ended(_) | Delivery::Unfinished(_))) => report.attempted += 1,
+                Ok(Ok(Delivery::Attempted(n))) => {
+                    let was_slow = n.attempts.last().is_some_and(|attempt| attempt.took() >= slow);
+                    self.worker.providers.lane(n.channel).was_slow(was_slow, &key);
+                    report.attempted += 1;
+                }
+                Ok(Ok(Delivery::Ended(_) | Delivery::Unfinished(_))) => report.attempted += 1,
                 Ok(Ok(Delivery::Left(_))) => report.left += 1,
                 Ok(Ok(Delivery::NotBegun)) => {
                     // The time went by with this user's own attempts: the next batch is for others.

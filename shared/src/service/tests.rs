@@ -13,11 +13,10 @@ use super::deliver::Worker;
 use super::process::{Process, Report};
 use crate::channels::Providers;
 use crate::clock::SystemClock;
-use crate::domain::{Change, Channel, DueShard, Notification, NotificationId, Tenant, UserId};
-use crate::events::batch::{Place, Record};
+use crate::domain::{Change, DueShard, Notification, NotificationId, Tenant, UserId};
 use crate::events::{self, Event, Outbox, Publisher};
 use crate::random::SystemRandom;
-use crate::sample::{POLICY, new_notification};
+use crate::sample::{POLICY, email_record, new_notification};
 use crate::store::{Applied, Created, Due, Error, Page, Position, Store};
 use crate::traces::Traces;
 
@@ -131,16 +130,14 @@ async fn what_is_stored_is_accepted_when_neither_kafka_nor_the_claim_is_answered
 
 #[tokio::test(start_paused = true)]
 async fn a_record_whose_item_can_not_be_read_does_not_block_its_partition() {
-    let place = Place { partition: "notification-events-0".to_owned(), offset: Some(1) };
-    let record = Record::Deliver { id: id(), channel: Channel::Email, key: "k".to_owned(), place, parent: None };
+    let record = email_record(id(), "k", 1);
     let report = Process { worker: worker(Answer::Unreadable) }.run(vec![record], &budget()).await.unwrap();
     assert_eq!(report, Report { left: 1, ..Report::default() });
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_of_which_no_claim_reached_the_store_comes_again() {
-    let place = Place { partition: "notification-events-0".to_owned(), offset: Some(1) };
-    let record = Record::Deliver { id: id(), channel: Channel::Email, key: "k".to_owned(), place, parent: None };
+    let record = email_record(id(), "k", 1);
     let nothing = Process { worker: worker(Answer::Never) }.run(vec![record], &budget()).await.unwrap_err();
     assert_eq!((nothing.failed, nothing.not_begun), (1, 0));
 }

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use shared::events::batch::{Place, Record};
+use shared::events::batch::{Deliver, Place, Record};
 use shared::events::{Error, Event, Publisher};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
@@ -43,12 +43,9 @@ impl Batch {
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
         let place = |n| Place { partition: format!("notification-events-{}", self.partition), offset: i64::try_from(n).ok() };
-        let record = |(n, event): (usize, &Event)| Record::Deliver {
-            id: event.id,
-            channel: event.channel,
-            key: event.key.clone(),
-            place: place(self.from + n),
-            parent: None,
+        let record = |(n, event): (usize, &Event)| {
+            let Event { id, channel, key, time, .. } = event.clone();
+            Record::Deliver(Deliver { id, channel, key, place: place(self.from + n), written_at: Some(time), parent: None })
         };
         self.events.iter().enumerate().map(record).collect()
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use shared::domain::{Channel, NotificationId, Timestamp};
-use shared::events::batch::Record;
+use shared::events::batch::{Deliver, Record};
 use shared::events::{Event, Publisher};
 use shared::random::{Random, SystemRandom};
 use tokio::time::{Instant, sleep, timeout};
@@ -51,8 +51,8 @@ async fn publish_at_last(log: &dyn Log, event: &Event) {
 async fn read(log: &mut dyn Log) -> Vec<(NotificationId, String)> {
     let records = timeout(SOON, log.read()).await.expect("there is something to read");
     let told = records.into_iter().map(|record| match record {
-        Record::Deliver { id, channel: Channel::Sms, key, .. } => (id, key),
-        other @ (Record::Deliver { .. } | Record::PassedOver | Record::Poison { .. }) => panic!("{other:?}"),
+        Record::Deliver(Deliver { id, channel: Channel::Sms, key, .. }) => (id, key),
+        other @ (Record::Deliver(_) | Record::PassedOver | Record::Poison { .. }) => panic!("{other:?}"),
     });
     told.collect()
 }

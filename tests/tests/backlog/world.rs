@@ -12,9 +12,8 @@ use shared::channels::registry::Providers;
 use shared::channels::{Limits, Message, Provider, Sent};
 use shared::clock::Clock;
 use shared::domain::{Change, Channel, DueShard, NewNotification, Notification, NotificationId, Tenant, Timestamp, UserId};
-use shared::events::batch::{Place, Record};
 use shared::events::{self, Event, Outbox, Publisher};
-use shared::sample::{POLICY, new_notification};
+use shared::sample::{POLICY, new_notification, record};
 use shared::service::create::{Create, Creation};
 use shared::service::deliver::Worker;
 use shared::service::process::Process;
@@ -125,14 +124,7 @@ impl World {
                 return read;
             }
             read += u64::try_from(batch.len()).unwrap();
-            let place = || Place { partition: "notification-events-0".to_owned(), offset: Some(0) };
-            let records = batch.into_iter().map(|event| Record::Deliver {
-                id: event.id,
-                channel: event.channel,
-                key: event.key,
-                place: place(),
-                parent: None,
-            });
+            let records = batch.into_iter().map(|event| record(event, 0));
             self.process.run(records.collect(), &long()).await.unwrap();
         }
     }

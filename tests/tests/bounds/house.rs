@@ -12,11 +12,11 @@ use shared::channels::registry::Providers;
 use shared::channels::{Limits, Message, Provider, Sent};
 use shared::clock::Clock;
 use shared::domain::{Change, Channel, NewNotification, Notification, NotificationId, Status, Tenant, Timestamp, Token, UserId};
-use shared::events::batch::{Place, Record};
+use shared::events::batch::Record;
 use shared::events::{Outbox, Publisher};
 use shared::random::SystemRandom;
 use shared::retry::RetryPolicy;
-use shared::sample::{POLICY, START, new_notification};
+use shared::sample::{POLICY, START, new_notification, record};
 use shared::service::create::{Create, Creation};
 use shared::service::deliver::Worker;
 use shared::service::process::Process;
@@ -238,15 +238,7 @@ impl House {
     pub(crate) fn records(&self, most: usize) -> Vec<Record> {
         let mut log = self.broker.events.lock().unwrap();
         let next = most.min(log.len());
-        let place = || Place { partition: "notification-events-0".to_owned(), offset: Some(0) };
-        let record = |event: shared::events::Event| Record::Deliver {
-            id: event.id,
-            channel: event.channel,
-            key: event.key,
-            place: place(),
-            parent: None,
-        };
-        log.drain(..next).map(record).collect()
+        log.drain(..next).map(|event| record(event, 0)).collect()
     }
 
     /// The events that are in the log say that they are of this channel.

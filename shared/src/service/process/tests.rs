@@ -10,10 +10,11 @@ use super::*;
 use crate::channels::breaker::Endurance;
 use crate::channels::{Limits, Message, Provider, Providers, Sent};
 use crate::domain::notification::Birth;
-use crate::domain::{Change, ErrorCode, Notification, Status, Token};
+use crate::domain::{Change, Channel, ErrorCode, Notification, NotificationId, Status, Token};
+use crate::events::batch::Place;
 use crate::random::SystemRandom;
 use crate::retry::RetryPolicy;
-use crate::sample::new_notification;
+use crate::sample::{email_record, new_notification};
 use crate::store::{Applied, Error};
 use crate::traces::{Sampler, Traces};
 
@@ -54,7 +55,7 @@ fn place(offset: i64) -> Place {
 
 fn record(number: u8, key: &str) -> Record {
     let id = NotificationId::from_uuid(Uuid::from_u128(number.into()));
-    Record::Deliver { id, channel: Channel::Email, key: key.to_owned(), place: place(number.into()), parent: None }
+    email_record(id, key, number.into())
 }
 
 fn notification(id: NotificationId) -> Notification {
