@@ -282,16 +282,15 @@ impl Redrive {
             Ok(Delivery::NotBegun) if counted == due_at.redriven => Done::PutOff,
             Ok(Delivery::NotBegun) => {
                 let now = DueAt { at: self.worker.clock.now(), redriven: counted };
-                self.line_up(id, due_at, now, budget).await.map_or_else(|done| done, |_now| Done::Left)
+                self.line_up(id, due_at, now, budget).await.err().unwrap_or(Done::Left)
             }
             Ok(Delivery::Full | Delivery::LeftAlone) => {
                 let turn = self.worker.providers.lane(channel).later(self.worker.policy.due_guard * LAST_GUARD);
-                let wait = turn.saturating_duration_since(Instant::now());
                 // Its own moment already: with jitter some would come together, find no room, and lose their turn.
-                let turn = DueAt { at: self.worker.clock.now().plus(wait), redriven: counted };
+                let at = self.worker.clock.now().plus(turn.saturating_duration_since(Instant::now()));
+                let lined_up = self.line_up(id, due_at, DueAt { at, redriven: counted }, budget).await;
                 // Instants are finer than due times: cut to the millisecond, its turn may lie just before its moment.
-                let wait = |at: Timestamp| Done::Waiting(at.max(self.worker.clock.now().plus(BREATH)));
-                self.line_up(id, due_at, turn, budget).await.map_or_else(|done| done, wait)
+                lined_up.err().unwrap_or_else(|| Done::Waiting(at.max(self.worker.clock.now().plus(BREATH))))
             }
             Err(error) => {
                 error.tell("re-armed, but not brought on: it comes again");
@@ -301,10 +300,10 @@ impl Redrive {
     }
 
     /// Its guard is for an event that may be on its way. It comes again when it is its turn instead, and this look
-    /// doesn't count (but for an event that was tried). Until when it waits.
-    async fn line_up(&self, id: NotificationId, seen: DueAt, due_at: DueAt, budget: &Budget) -> Result<Timestamp, Done> {
+    /// doesn't count (but for an event that was tried).
+    async fn line_up(&self, id: NotificationId, seen: DueAt, due_at: DueAt, budget: &Budget) -> Result<(), Done> {
         match budget.bound(self.worker.apply(id, &Change::Rearm { seen, due_at })).await {
-            Ok(Applied::Done(_)) => Ok(due_at.at),
+            Ok(Applied::Done(_)) => Ok(()),
             Ok(Applied::Refused(_) | Applied::Missing | Applied::Foreign) => Err(Done::Passed),
             Err(error) => {
                 tracing::debug!(%error, "not known to be lined up: it comes again after its guard at the latest");
