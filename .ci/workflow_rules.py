@@ -85,6 +85,8 @@ def a_release_is_whole():
     zips, images = release["functions"]["strategy"]["matrix"]["architecture"], release["image"]["strategy"]["matrix"]["include"]
     rule(zips == ["x86-64", "arm64"], "the functions are not built for both architectures")
     rule([one["architecture"] for one in images] == ["amd64", "arm64"], "the image is not built for both architectures")
+    [built] = scripts("release.yml", "functions", "cargo lambda build")
+    rule(".ci/check-shipped target/" in built, "nobody looks into the functions for crash points")
     steps = release["publish"]["steps"]
     said = "\n".join(step.get("run", "") for step in steps)
     for word, what in {"SHA256SUMS": "its checksums", "--generate-notes": "its notes", ".ci/sbom": "what is in it"}.items():

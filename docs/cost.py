@@ -29,6 +29,8 @@ ALARM_METRIC = 0.10
 OWN_METRIC = 0.30
 DASHBOARD = 3.00
 NAT_HOUR, NAT_GB = 0.045, 0.045
+TABLE_GB, RECOVERY_GB = 0.25, 0.20  # a month
+BROKER_HOUR, BROKER_GB = 0.0456, 0.10  # MSK, kafka.t3.small; its disk for a month
 
 # Measured: docs/operations.md says how.
 LOG_BYTES = 540  # of the functions, for each notification that is delivered at the first attempt
@@ -42,6 +44,10 @@ PROCESS = 0.050  # s, for a batch, without the provider
 BATCH = 1  # records: at a million a month one seldom meets another
 REDRIVE = 0.200  # s, where nothing is due
 PLATFORM_LOG_BYTES = 325  # the API's line of a call, and Lambda's own lines of one
+
+# The template's default, and the smallest cluster that keeps every event three times: a million are half a GB.
+RETENTION = 3  # months
+BROKERS, DISK = 3, 10  # GB each
 
 
 def watched():
@@ -77,11 +83,14 @@ def bill(options):
     alarms, filtered = (of[kafka] for of in watched())
     always, occurring = written()
     units = 3 * kb + 3
+    kept = n * RETENTION * kb * 1024 / 1e9
     growing = [
         ("DynamoDB, writes", f"{n:,} × {units} units", n * units * WRITE_UNITS),
         ("API", f"{n:,} calls", n * API_CALLS),
         ("Lambda, calls", f"{calls:,.0f}", calls * REQUESTS),
         ("Lambda, time", f"{seconds * MEMORY:,.0f} GB-s", seconds * MEMORY * GB_SECONDS),
+        ("table, kept for three months", f"{kept:.1f} GB", kept * TABLE_GB),
+        ("its point-in-time recovery", f"{kept:.1f} GB", kept * RECOVERY_GB),
         ("logs", f"{log:.1f} GB", log * LOG_GB),
         ("metrics of its own, at most", str(occurring), occurring * OWN_METRIC),
     ]
@@ -96,18 +105,10 @@ def bill(options):
         growing.append(("NAT, data", f"{n * (kb + 2) * 1024 / 1e9:.1f} GB", n * (kb + 2) * 1024 / 1e9 * NAT_GB))
         idle.append(("NAT gateways", f"2 × {HOURS} h", 2 * HOURS * NAT_HOUR))
     if kafka:
-        named = options.kafka_hour is not None
-        idle.append(("Kafka", f"{HOURS} h" if named else "your price × 730 h", HOURS * options.kafka_hour if named else None))
+        msk = HOURS * BROKERS * BROKER_HOUR + BROKERS * DISK * BROKER_GB
+        own = options.kafka_hour is not None
+        idle.append(("Kafka", f"{HOURS} h" if own else f"MSK, {BROKERS} × t3.small", HOURS * options.kafka_hour if own else msk))
     return growing, idle
-
-
-def told(used, cost):
-    return f"{cost:.2f} ({used})" if cost is not None else used
-
-
-def total(costs):
-    known = f"**{sum(cost for cost in costs if cost is not None):.2f}**"
-    return f"{known} and Kafka" if None in costs else known
 
 
 def table(cases):
@@ -116,9 +117,9 @@ def table(cases):
     for part, sum_ in ((0, "for the notifications"), (1, "without any")):
         names = list(dict.fromkeys(name for one in bills for name, _, _ in one[part]))
         for name in names:
-            cells = [next((told(used, cost) for known, used, cost in one[part] if known == name), "") for one in bills]
+            cells = [next((f"{cost:.2f} ({used})" for known, used, cost in one[part] if known == name), "") for one in bills]
             lines.append(f"| {name} | " + " | ".join(cells) + " |")
-        sums = [total([cost for _, _, cost in one[part]]) for one in bills]
+        sums = [f"**{sum(cost for _, _, cost in one[part]):.2f}**" for one in bills]
         lines.append(f"| **{sum_}** | " + " | ".join(sums) + " |")
     return "\n".join(lines)
 
@@ -142,7 +143,7 @@ def main():
     known.add_argument("--notifications", type=int, help="a month")
     known.add_argument("--kb", type=int, default=1, help="started kilobytes of a record at its largest")
     known.add_argument("--kafka", action="store_true", help="by way of Kafka; else `create` sends")
-    known.add_argument("--kafka-hour", type=float, help="what your Kafka costs an hour, in dollars")
+    known.add_argument("--kafka-hour", type=float, help="what your Kafka costs an hour, in dollars; else the smallest MSK")
     known.add_argument("--vpc", action="store_true", help="in a VPC, with two NAT gateways; with Kafka it always is")
     known.add_argument("--write", action="store_true", help="write the table of docs/operations.md anew")
     known.add_argument("--check", action="store_true", help="fail if that table is another one")

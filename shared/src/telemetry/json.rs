@@ -113,6 +113,11 @@ impl Visit for Fields {
         self.insert(field, value.into());
     }
 
+    /// What a `Duration` gives as its milliseconds.
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        self.insert(field, u64::try_from(value).map_or_else(|_too_large| value.to_string().into(), Value::from));
+    }
+
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.insert(field, value.into());
     }

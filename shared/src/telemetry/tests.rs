@@ -73,12 +73,14 @@ fn a_json_line_has_the_events_fields_and_its_spans_at_the_top() {
         let _request = request.enter();
         request.record("notification.id", "n-1");
         let _attempt = tracing::info_span!("attempt", attempt.number = 1_u32, provider = "outer").entered();
-        tracing::info!(attempt.number = 2_u32, ok = true, share = 0.5, "sent");
+        let took_ms = std::time::Duration::from_millis(1_500).as_millis();
+        tracing::info!(attempt.number = 2_u32, ok = true, share = 0.5, took_ms, "sent");
     })
     .lines();
     let expected = serde_json::json!({
         "timestamp": "2023-11-14T22:13:20.123Z", "level": "INFO", "target": "shared::telemetry::tests", "message": "sent",
         "request.id": "r-1", "notification.id": "n-1", "attempt.number": 2, "provider": "outer", "ok": true, "share": 0.5,
+        "took_ms": 1500,
     });
     assert_eq!(lines, [expected]);
 }

@@ -60,6 +60,7 @@ impl Broker {
             let mut partitions = self.lock();
             let Partition { log, committed, .. } = &mut partitions[partition];
             let at = if world.strikes(world.plan.rates.event_reordered) {
+                world.tell(Who::World, What::Note("an event comes before others in the log"));
                 *committed + world.dice.index(log.len() - *committed + 1)
             } else {
                 log.len()

@@ -91,7 +91,7 @@ impl Plan {
         };
         policy.on_unknown = dice.pick(&[OnUnknown::Retry, OnUnknown::Retry, OnUnknown::Fail]);
         let skew = i64::try_from(policy.clock_skew.as_millis()).unwrap();
-        if sabotage == Some(Sabotage::NoSkew) {
+        if matches!(sabotage, Some(Sabotage::NoSkew | Sabotage::NoSkewOfLease)) {
             policy.clock_skew = Duration::ZERO;
         }
         let limits = limits(dice, weather);

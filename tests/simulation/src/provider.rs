@@ -102,7 +102,7 @@ impl Provider for RemoteProvider {
                 return Sent::Accepted { provider_message_id: Some(format!("m-{}", message.attempt)) };
             }
             Ends::Refuses => {
-                tell("refused");
+                tell("the provider refuses it");
                 in_flight.alive = true;
                 return Sent::Refused { code: ErrorCode::ProviderRefused, detail: None };
             }

@@ -8,7 +8,7 @@ use shared::channels::breaker::Endurance;
 use shared::domain::change::Guard;
 use shared::domain::idempotency::{Fields, Fingerprint};
 use shared::domain::{Change, Channel, Notification, Timestamp, Token};
-use shared::sample::new_notification;
+use shared::sample::{POLICY, new_notification};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sabotage {
@@ -18,6 +18,8 @@ pub enum Sabotage {
     FinishUnconditional,
     /// Nobody allows for clocks that differ.
     NoSkew,
+    /// Who takes over, gives up or sends does not allow for clocks that differ; who claims does.
+    NoSkewOfLease,
     /// One claim token for all that a process does.
     TokenPerProcess,
     /// A manual retry leaves the time of deletion standing.
@@ -71,10 +73,11 @@ pub enum Sabotage {
 }
 
 impl Sabotage {
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::FinishUnfenced,
         Self::FinishUnconditional,
         Self::NoSkew,
+        Self::NoSkewOfLease,
         Self::TokenPerProcess,
         Self::TtlLeftAtRetry,
         Self::PublishBeforePut,
@@ -122,6 +125,7 @@ impl Sabotage {
             Self::TimeForgotten => matches!(change, Change::Claim { .. }) && matches!(guard, Guard::NotBeforeAtMost(_)),
             Self::ExpiryForgotten => matches!(change, Change::Claim { .. }) && matches!(guard, Guard::NotExpiredAt(_)),
             Self::NoSkew
+            | Self::NoSkewOfLease
             | Self::TokenPerProcess
             | Self::TtlLeftAtRetry
             | Self::PublishBeforePut
@@ -159,6 +163,7 @@ impl Sabotage {
             (Self::ShortLease, Change::Claim { now, lease_until, .. } | Change::TakeOver { now, lease_until, .. }) => {
                 *lease_until = shortened(*now);
             }
+            (Self::NoSkewOfLease, Change::Claim { skew, .. }) => *skew = POLICY.clock_skew,
             (Self::NeverCountsLooks, Change::Rearm { due_at, .. }) => due_at.redriven = due_at.redriven.min(1),
             (Self::BudgetCut, Change::Retry { attempt, attempt_limit, .. }) => *attempt_limit = *attempt + 1,
             _ => {}

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use shared::domain::{Notification, NotificationId, Status};
+use shared::domain::{Change, Notification, NotificationId, Status, Token};
 
 use crate::story::Who;
 
@@ -38,6 +38,8 @@ pub struct Seen {
     /// When each attempt's sending began.
     pub sends: BTreeMap<(NotificationId, u32), (Duration, Who, u32)>,
     pub flights: Vec<Flight>,
+    /// When each claim was asked for: its lease begins there.
+    claims: HashMap<Token, Duration>,
     /// How the provider answers each process.
     pub streaks: BTreeMap<Who, Streak>,
     /// What the provider has, in its order.
@@ -66,6 +68,19 @@ pub struct Seen {
 }
 
 impl Seen {
+    pub fn asked_for(&mut self, change: &Change, at: Duration) {
+        if let Change::Claim { token, .. } | Change::TakeOver { token, .. } = change {
+            self.claims.entry(*token).or_insert(at);
+        }
+    }
+
+    /// When the claim was asked for in whose place this change puts something else.
+    #[must_use]
+    pub fn lost_by(&self, change: &Change) -> Option<Duration> {
+        let (Change::TakeOver { lost, .. } | Change::GiveUp { lost, .. }) = change else { return None };
+        self.claims.get(lost).copied()
+    }
+
     /// How often by now.
     pub fn published(&mut self, id: NotificationId, attempt: u32) -> u32 {
         let times = self.events.entry((id, attempt)).or_default();

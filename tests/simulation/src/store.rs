@@ -11,6 +11,7 @@ use shared::store::{Applied, Created, Due, Error, Page, Position, Store};
 use tokio::time::{sleep, timeout};
 
 use crate::machine::Machine;
+use crate::oracle;
 use crate::plan::STORE_TIMEOUT;
 use crate::sabotage::Sabotage;
 use crate::story::What;
@@ -100,6 +101,8 @@ impl RemoteStore {
 
     fn update(&self, id: NotificationId, change: Change) -> impl Fn() -> Applied + Send + Sync + use<> {
         let (machine, open_before) = (Arc::clone(&self.machine), AtomicBool::new(false));
+        let asked = machine.world.elapsed();
+        machine.world.seen().asked_for(&change, asked);
         move || {
             let action = name(change.action());
             let (answer, written) = machine.world.store.update(id, &change);
@@ -108,7 +111,12 @@ impl RemoteStore {
                 machine.world.seen().repeated_retries += 1;
             }
             match (&answer, written) {
-                (_, Some(written)) => machine.world.written(machine.who(), action, &written),
+                (_, Some(written)) => {
+                    machine.world.written(machine.who(), action, &written);
+                    if let Some(rule) = oracle::write::cuts_short(&machine.world, &change, asked) {
+                        machine.world.broken(machine.who(), rule.to_owned());
+                    }
+                }
                 (Applied::Refused(n), None) => machine.world.tell(machine.who(), What::Refused { id, action, status: n.status }),
                 (Applied::Done(_) | Applied::Missing | Applied::Foreign, None) => {}
             }

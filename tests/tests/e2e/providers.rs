@@ -53,10 +53,22 @@ async fn an_email_provider_that_does_not_answer_holds_up_no_sms_and_claims_no_mo
     let turns = from.elapsed().as_secs() / 2 + 1;
     assert!(u64::try_from(asked).unwrap() <= 4 * turns, "{asked} requests in {turns} turns");
     assert!(begun <= asked + 4, "{begun} attempts for {asked} requests");
+    let behind = said_of_whom(&server.logs(), "the provider is too slow for what is due");
+    assert!(!behind.is_empty() && behind.iter().all(|line| line["bound"] == 4), "{}", server.logs());
     email.release();
     for id in &slow {
         server.wait_for(id, "Sent").await;
     }
+}
+
+/// Each line that says so names the channel and the provider.
+fn said_of_whom(logs: &str, what: &str) -> Vec<Value> {
+    let lines = logs.lines().filter(|line| line.contains(what)).map(|line| serde_json::from_str(line).unwrap());
+    let said: Vec<Value> = lines.collect();
+    for line in &said {
+        assert_eq!((&line["channel"], &line["provider"]), (&json!("email"), &json!("webhook")), "{line}");
+    }
+    said
 }
 
 #[tokio::test]
@@ -112,9 +124,12 @@ async fn a_provider_that_fails_again_and_again_is_left_alone_until_one_attempt_f
         assert_eq!(said["checks"]["providers"]["email"], json!({"provider": "webhook", "status": "up"}));
         assert!(server.stop().await.success());
         let logs = server.logs();
-        let about = |text: &str| logs.lines().filter(|line| line.contains(text)).count();
-        assert_eq!(about("the provider fails again and again"), 1, "{logs}");
-        assert_eq!(about("the provider takes messages again"), 1, "{logs}");
+        for what in ["the provider fails again and again", "the provider takes messages again"] {
+            let said = said_of_whom(&logs, what);
+            assert_eq!(said.len(), 1, "{logs}");
+            let time = said[0].get("pause_ms").or(said[0].get("left_alone_ms"));
+            assert!(time.is_some_and(Value::is_u64), "{said:?}");
+        }
         // For each attempt its line, and one where its request was answered: none for having to wait.
         let of_late = |line: &&str| ids.iter().skip(3).any(|id| line.contains(id.as_str()));
         let warned = logs.lines().filter(of_late).filter(|line| line.contains("WARN") || line.contains("ERROR")).count();

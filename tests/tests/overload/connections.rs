@@ -24,6 +24,7 @@ async fn thousands_of_idle_connections_stop_nobody_and_are_cut_off() {
     as_many_files_as_allowed();
     let server = ServerProcess::start_with(&[("IDLE_TIMEOUT", "4s")]).await;
     let own = server.open_files();
+    println!("without any: at most {} MB", server.peak_megabytes());
     let mut idle = Vec::new();
     for n in 0..3000 {
         idle.push(Raw::connect(server.address()).await.unwrap());

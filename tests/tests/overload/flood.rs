@@ -47,18 +47,15 @@ async fn at_five_times_what_it_can_take_answers_are_good_or_503_at_once() {
     let grown = server.peak_megabytes() - memory;
     println!("at 5 × {rate:.0}/s: {}; {grown} MB more", during.told());
 
-    let mut recovered = None;
+    let mut best: f64 = 0.0;
     for second in 1..=RECOVERY {
         let after = load.closed_loop(clients, Duration::from_secs(1)).await;
         println!("second {second} after: {}", after.told());
-        if after.per_second() >= 0.8 * rate {
-            recovered = Some(second);
-            break;
-        }
+        best = best.max(after.per_second());
     }
     assert!(during.wrong.is_empty(), "{}", during.told());
     assert!(!during.refused.is_empty(), "this was no overload: {}", during.told());
     assert!(percentile(&during.good, 99) < AT_ONCE && percentile(&during.refused, 99) < AT_ONCE, "{}", during.told());
-    assert!(recovered.is_some(), "after {RECOVERY} s it is not yet as quick as before");
+    assert!(best >= 0.9 * rate, "within {RECOVERY} s it is not as quick as before: {best:.0} of {rate:.0}/s");
     assert!(grown < 150, "it holds {grown} MB more");
 }

@@ -1,6 +1,11 @@
 //! Each write by itself: may this follow that, and does the item keep the promises of its status?
 
-use shared::domain::{Attempt, Notification, Outcome, Status};
+use std::time::Duration;
+
+use shared::domain::{Attempt, Change, Notification, Outcome, Status};
+
+use crate::plan::Weather;
+use crate::world::World;
 
 /// How many records of attempts an item keeps.
 const KEPT: u32 = 20;
@@ -20,6 +25,14 @@ pub fn faults(action: &'static str, before: Option<&Notification>, after: &Notif
         together(action, before, after, &mut must);
     }
     faults
+}
+
+/// Whether the lease that this puts an end to was cut short, by true time.
+#[must_use]
+pub fn cuts_short(world: &World, change: &Change, asked: Duration) -> Option<&'static str> {
+    // Of clocks that differ by more than is allowed for nobody promised anything.
+    let begun = world.seen().lost_by(change).filter(|_begun| world.plan.weather != Weather::Skewed)?;
+    (asked < begun + world.plan.policy.lease).then_some("a lease is ended before its time")
 }
 
 /// What is wrong with an item as it stands, whatever came before.
