@@ -85,6 +85,16 @@ async fn is_told(security: &Settings, topic: &str, reason: &str) {
     server.wait_for_log(reason).await;
     assert!(server.stop().await.success());
     assert!(!server.logs().contains("canary"), "{}", server.logs());
+    is_said_once(&server, reason);
+}
+
+/// By the producer, and by the event source where it is refused the same.
+fn is_said_once(server: &ServerProcess, reason: &str) {
+    let logs = server.logs();
+    for side in ["shared::", "server::"] {
+        let said = logs.lines().filter(|line| line.contains(reason) && line.contains(&format!("\"target\":\"{side}")));
+        assert!(said.count() <= 1, "{reason} is told again and again by {side}: {logs}");
+    }
 }
 
 /// It may write, and not read or not join the group: the log names the reason, create goes on by Kafka, and redrive
@@ -100,6 +110,7 @@ async fn reads_nothing(security: &Settings, topic: &str, reason: &str) {
     server.wait_for_log(reason).await;
     server.wait_for(&id, "Sent").await;
     assert!(server.stop().await.success());
+    is_said_once(&server, reason);
 }
 
 /// Sessions end after 10 s at this listener: the clients prove again who they are, and nobody notices.

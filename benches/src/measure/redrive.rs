@@ -24,8 +24,8 @@ use crate::floor::{self, Produces};
 use crate::stores::{Stores, TOPIC};
 use crate::table::{Figure, Goal};
 
-/// Redrive asks 16 shards at once, and works on 8 of each.
-const SIDE_BY_SIDE: u32 = 128;
+/// Redrive asks 16 shards at once, and works on two of each.
+const SIDE_BY_SIDE: u32 = 32;
 const LONG: Duration = Duration::from_mins(10);
 
 pub(super) async fn measure(size: &Size) -> anyhow::Result<Vec<Figure>> {

@@ -10,7 +10,7 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
-use subtle::{Choice, ConstantTimeEq};
+use subtle::ConstantTimeEq;
 
 use crate::random::Random;
 
@@ -39,7 +39,7 @@ impl fmt::Debug for ApiKey {
 }
 
 /// SHA-256 of a key, all of its letters; written as `sha256sum` does.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Eq)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
@@ -58,10 +58,10 @@ impl Digest {
     }
 }
 
-/// In a time that tells nothing about where they differ.
-impl ConstantTimeEq for Digest {
-    fn ct_eq(&self, other: &Self) -> Choice {
-        self.0.ct_eq(&other.0)
+/// In a time that tells nothing about where they differ; there is no other comparison.
+impl PartialEq for Digest {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
     }
 }
 

@@ -11,7 +11,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use subtle::ConstantTimeEq;
 use thiserror::Error;
 
 use super::Caller;
@@ -97,7 +96,7 @@ impl Keyring {
             if let Some(first) = name.clone().and_then(|name| first_line(&mut names, name, line)) {
                 faults.push(Fault::SameName { line, first });
             }
-            if let Some(first) = digest.and_then(|digest| first_line(&mut digests, digest, line)) {
+            if let Some(first) = digest.and_then(|digest| first_line(&mut digests, digest.to_string(), line)) {
                 faults.push(Fault::SameKey { line, first });
             }
             if let (Some(name), Some(tenant), Some(digest)) = (name, tenant, digest) {
@@ -113,7 +112,7 @@ impl Keyring {
         let presented = Digest::of(presented);
         let mut found = None;
         for entry in &self.entries {
-            if bool::from(entry.digest.ct_eq(&presented)) {
+            if entry.digest == presented {
                 found = Some(entry);
             }
         }

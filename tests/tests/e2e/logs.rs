@@ -46,7 +46,7 @@ async fn nothing_leaks(format: &str) {
     let mut server = ServerProcess::start(&settings).await;
     let full = |channel: &str, to: serde_json::Value, key: &str| {
         json!({
-            "userId": "ada", "channel": channel, "template": "t", "to": to, "data": {"canary-name": "canary-value"},
+            "userId": "canary-user", "channel": channel, "template": "t", "to": to, "data": {"canary-name": "canary-value"},
             "metadata": {"canary-meta": "canary-meta"}, "idempotencyKey": key,
         })
     };
@@ -84,7 +84,7 @@ async fn nothing_leaks(format: &str) {
     }
     let request = server.request(Method::POST, "/api/notifications").header("idempotency-key", "\"canary").json(&push);
     assert_eq!(request.send().await.unwrap().status(), 400);
-    for path in ["/api/notifications?idempotencyKey=canary-k%00ey", "/api/notifications?userId=ada&cursor=canary"] {
+    for path in ["/api/notifications?idempotencyKey=canary-k%00ey", "/api/notifications?userId=canary-user&cursor=canary"] {
         assert_eq!(server.get(path).await.status(), 400, "{path}");
     }
     let request = server.request(Method::GET, "/health").header("authorization", "Bearer canary-bearer");

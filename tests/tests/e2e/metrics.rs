@@ -50,6 +50,7 @@ fn body(user: &str, more: &Value) -> Value {
 async fn each_thing_that_happens_is_counted_once() {
     let server = ServerProcess::start(&[&[SHOWN], &BRISK[..]].concat()).await;
     let url = exposition::url(&server).await;
+    assert_eq!(server.get("/metrics").await.status(), 404, "they have a port of their own");
     let no_more = json!({});
     for user in ["ada", "bob", "eve"] {
         let id = server.create(&body(user, &no_more)).await;
