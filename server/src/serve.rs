@@ -75,6 +75,7 @@ pub async fn run(settings: ServerSettings) -> Result<(), Fatal> {
     };
     let app = front::complete_traced(app, Arc::clone(&worker.random), access, traces);
 
+    let reading = Arc::clone(&outbox.reading);
     let redrive = Arc::new(Redrive { worker: Arc::clone(&worker), outbox });
     background.spawn(schedule::in_process(redrive, settings.redrive_interval, stop.clone()));
     if let Some(listener) = for_metrics {
@@ -83,7 +84,8 @@ pub async fn run(settings: ServerSettings) -> Result<(), Fatal> {
     if let Some(kafka) = parts.kafka.clone() {
         let of = if parts.has_embedded_broker() { SourceSettings::embedded } else { SourceSettings::new };
         let function = process_function(Process { worker: Arc::clone(&worker) }, stop.clone());
-        let source = EventSource::connect(of(kafka), Arc::new(function), Arc::clone(&worker.random));
+        let source = SourceSettings { reading, ..of(kafka) };
+        let source = EventSource::connect(source, Arc::new(function), Arc::clone(&worker.random));
         background.spawn(source.map_err(|source| Fatal::EventSource { source })?.run(stop.clone()));
     }
 

@@ -108,6 +108,9 @@ async fn reads_nothing(security: &Settings, topic: &str, reason: &str) {
     let id = answer.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned();
     server.wait_for_log("kafka refuses us").await;
     server.wait_for_log(reason).await;
+    let told = |ready: &Value| ready["checks"]["kafka"]["reason"].as_str().is_some_and(|said| said.contains(reason));
+    let ready = server.wait_until_ready_says(|status, ready| status == 200 && told(ready)).await;
+    assert_eq!((&ready["mode"], &ready["checks"]["kafka"]["status"]), (&json!("async"), &json!("down")), "{ready}");
     server.wait_for(&id, "Sent").await;
     assert!(server.stop().await.success());
     is_said_once(&server, reason);

@@ -2,7 +2,7 @@
 //! run inside a poll, so mostly on the event source's own task; they only note what happened.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rdkafka::client::{ClientContext, OAuthToken};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -11,6 +11,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use shared::events::KafkaSettings;
 use shared::events::kafka::{Fault, log_line, secure, token};
+use shared::events::reading::Reading;
 
 use super::link::Link;
 use super::ownership::Ownership;
@@ -23,13 +24,14 @@ pub(super) struct Watch {
     topic: String,
     ownership: Mutex<Ownership>,
     link: Mutex<Link>,
+    reading: Arc<Reading>,
     /// A batch is at work for long: what is assigned meanwhile must wait too.
     pub(super) paused: AtomicBool,
 }
 
 impl Watch {
-    pub(super) fn new(topic: String) -> Self {
-        Self { topic, ownership: Mutex::default(), link: Mutex::default(), paused: AtomicBool::new(false) }
+    pub(super) fn new(topic: String, reading: Arc<Reading>) -> Self {
+        Self { topic, ownership: Mutex::default(), link: Mutex::default(), reading, paused: AtomicBool::new(false) }
     }
 
     pub(super) fn ownership(&self) -> MutexGuard<'_, Ownership> {
@@ -42,15 +44,21 @@ impl Watch {
 
     /// A broker told us about the topic. That it also lets us into the group is not said by that.
     pub(super) fn answered(&self) {
-        self.link().answered(&self.topic);
+        self.change(Link::answered);
     }
 
     pub(super) fn up(&self) {
-        self.link().up(&self.topic);
+        self.change(Link::up);
     }
 
     pub(super) fn down(&self, code: RDKafkaErrorCode) {
-        self.link().down(&self.topic, code);
+        self.change(|link, topic| link.down(topic, code));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Link, &str)) {
+        let mut link = self.link();
+        change(&mut link, &self.topic);
+        self.reading.is_refused(link.refusal());
     }
 
     fn link(&self) -> MutexGuard<'_, Link> {

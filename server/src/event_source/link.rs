@@ -48,6 +48,15 @@ impl Link {
         }
     }
 
+    /// The last one, for people.
+    pub(super) fn refusal(&self) -> Option<String> {
+        let Self::Refused(told) = self else { return None };
+        told.last().map(|code| match missing(*code, Side::EventSource) {
+            Some(missing) => format!("events are not read: {code}: {missing}"),
+            None => format!("events are not read: {code}"),
+        })
+    }
+
     /// What mends one refusal may only bring the next to light: each is told, and once, however they alternate.
     fn refused(&mut self, topic: &str, code: RDKafkaErrorCode) {
         let mut told = if let Self::Refused(told) = self { std::mem::take(told) } else { Vec::new() };
@@ -76,8 +85,9 @@ mod tests {
         link.down("t", RDKafkaErrorCode::GroupAuthorizationFailed);
         link.answered("t");
         assert_eq!(link, Link::Refused(vec![RDKafkaErrorCode::GroupAuthorizationFailed]));
+        assert!(link.refusal().is_some());
         link.up("t");
-        assert_eq!(link, Link::Up);
+        assert_eq!((link.refusal(), link), (None, Link::Up));
     }
 
     #[test]
@@ -88,6 +98,7 @@ mod tests {
             link.down("t", code);
         }
         assert_eq!(link, Link::Refused(vec![group, topic]));
+        assert!(link.refusal().is_some_and(|told| told.contains("READ on the topic")), "{:?}", link.refusal());
         link.down("t", RDKafkaErrorCode::AllBrokersDown);
         link.down("t", topic);
         assert_eq!(link, Link::Refused(vec![topic]), "an outage lies between");

@@ -26,6 +26,7 @@ use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use shared::events::KafkaSettings;
+use shared::events::reading::Reading;
 use shared::random::Random;
 use shared::retry::RetryPolicy;
 use thiserror::Error;
@@ -72,6 +73,8 @@ pub struct SourceSettings {
     pub retry: RetryPolicy,
     /// librdkafka's own properties, on top of ours.
     pub properties: Vec<(String, String)>,
+    /// Where it tells that it may not read.
+    pub reading: Arc<Reading>,
 }
 
 impl SourceSettings {
@@ -79,7 +82,7 @@ impl SourceSettings {
     #[must_use]
     pub fn new(kafka: KafkaSettings) -> Self {
         let retry = RetryPolicy { base: Duration::from_millis(200), cap: Duration::from_secs(10), max_attempts: u32::MAX };
-        Self { kafka, batch: BatchSettings::default(), retry, properties: Vec::new() }
+        Self { kafka, batch: BatchSettings::default(), retry, properties: Vec::new(), reading: Arc::default() }
     }
 
     /// For a broker in the same process: it wakes no fetch when a record comes, so fetches are short;
@@ -128,9 +131,9 @@ impl EventSource {
         function: Arc<dyn Function>,
         random: Arc<dyn Random>,
     ) -> Result<Self, EventSourceError> {
-        let SourceSettings { kafka, batch, retry, properties } = settings;
+        let SourceSettings { kafka, batch, retry, properties, reading } = settings;
         let consumer: StreamConsumer<Watch> = consumer::config(&kafka, &properties)
-            .create_with_context(Watch::new(kafka.topic.clone()))
+            .create_with_context(Watch::new(kafka.topic.clone(), reading))
             .map_err(|source| EventSourceError::Settings { source })?;
         consumer.subscribe(&[&kafka.topic]).map_err(|source| EventSourceError::Settings { source })?;
         let member = Member::new(consumer).map_err(|source| EventSourceError::Thread { source })?;

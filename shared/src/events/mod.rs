@@ -5,6 +5,7 @@ pub mod event;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod outbox;
+pub mod reading;
 pub mod security;
 
 use std::time::Duration;

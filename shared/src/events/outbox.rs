@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::reading::Reading;
 use super::{Error, Event, Publisher};
 use crate::traces::Traces;
 
@@ -40,6 +41,8 @@ pub struct Outbox {
     traces: Traces,
     /// For the name of a span.
     topic: String,
+    /// Whether what it publishes is read.
+    pub reading: Arc<Reading>,
 }
 
 #[derive(Debug)]
@@ -56,7 +59,7 @@ impl Outbox {
     /// None: there is no Kafka, everything is processed at once.
     #[must_use]
     pub fn new(publisher: Option<Arc<dyn Publisher>>) -> Self {
-        Self { publisher, state: Mutex::new(State::Up), traces: Traces::default(), topic: String::new() }
+        Self { publisher, state: Mutex::new(State::Up), traces: Traces::default(), topic: String::new(), reading: Arc::default() }
     }
 
     /// With a span for each event that is published, which is then the parent of whatever the event causes.

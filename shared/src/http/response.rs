@@ -273,9 +273,10 @@ impl From<&Readiness> for ReadinessView {
     fn from(readiness: &Readiness) -> Self {
         let up = || CheckView { status: "up", reason: None };
         let down = |reason: &str| CheckView { status: "down", reason: Some(reason.to_owned()) };
-        let (mode, reason, kafka) = match &readiness.mode {
-            Mode::Async => ("async", None, up()),
-            Mode::Sync { reason } => ("sync", Some(reason.clone()), down(reason)),
+        let (mode, reason, kafka) = match (&readiness.mode, &readiness.unread) {
+            (Mode::Async, None) => ("async", None, up()),
+            (Mode::Async, Some(unread)) => ("async", None, down(unread)),
+            (Mode::Sync { reason }, _) => ("sync", Some(reason.clone()), down(reason)),
         };
         let (status, store) = match &readiness.store {
             Ok(()) => ("ready", up()),

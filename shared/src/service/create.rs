@@ -55,6 +55,8 @@ pub enum Retrial {
 #[derive(Clone, Debug)]
 pub struct Readiness {
     pub mode: Mode,
+    /// Why this process may not read the events that it publishes.
+    pub unread: Option<String>,
     /// Why the store can't be used.
     pub store: Result<(), String>,
     /// Of the channels that are on, as this process finds their providers.
@@ -135,7 +137,8 @@ impl Create {
         let lanes = self.worker.providers.lanes().iter().filter_map(|lane| {
             Some(LaneReadiness { channel: lane.channel(), provider: lane.name()?, condition: lane.condition() })
         });
-        Readiness { mode: self.outbox.mode(), store, lanes: lanes.collect(), now: self.worker.clock.now() }
+        let (mode, unread) = (self.outbox.mode(), self.outbox.reading.refusal());
+        Readiness { mode, unread, store, lanes: lanes.collect(), now: self.worker.clock.now() }
     }
 
     fn born(&self, new: NewNotification) -> Notification {

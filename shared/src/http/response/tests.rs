@@ -142,7 +142,7 @@ fn a_list_leaves_out_data_and_attempts_and_says_where_to_go_on() {
 #[test]
 fn kafka_away_is_ready_in_sync_mode_and_the_store_away_is_not_ready() {
     let mode = Mode::Sync { reason: "no broker".to_owned() };
-    let away = Readiness { mode, store: Ok(()), lanes: vec![], now: at(0) };
+    let away = Readiness { mode, unread: None, store: Ok(()), lanes: vec![], now: at(0) };
     let expected = json!({"status": "ready", "mode": "sync", "reason": "no broker",
         "checks": {"store": {"status": "up"}, "kafka": {"status": "down", "reason": "no broker"}, "providers": {}}});
     assert_eq!(serde_json::to_value(ReadinessView::from(&away)).unwrap(), expected);
@@ -154,6 +154,16 @@ fn kafka_away_is_ready_in_sync_mode_and_the_store_away_is_not_ready() {
 }
 
 #[test]
+fn events_that_may_not_be_read_are_told_and_are_no_reason_to_be_not_ready() {
+    let unread = Some("READ on the topic".to_owned());
+    let refused = Readiness { mode: Mode::Async, unread, store: Ok(()), lanes: vec![], now: at(0) };
+    let expected = json!({"status": "ready", "mode": "async",
+        "checks": {"store": {"status": "up"}, "kafka": {"status": "down", "reason": "READ on the topic"}, "providers": {}}});
+    assert_eq!(serde_json::to_value(ReadinessView::from(&refused)).unwrap(), expected);
+    assert_eq!(readiness(&refused).unwrap().status(), StatusCode::OK);
+}
+
+#[test]
 fn a_provider_that_is_left_alone_is_named_with_its_time_and_is_no_reason_to_be_not_ready() {
     let lane = |channel, condition| LaneReadiness { channel, provider: "webhook", condition };
     let lanes = vec![
@@ -161,7 +171,7 @@ fn a_provider_that_is_left_alone_is_named_with_its_time_and_is_no_reason_to_be_n
         lane(Channel::Sms, Condition::Full),
         lane(Channel::Push, Condition::Clear),
     ];
-    let view = Readiness { mode: Mode::Async, store: Ok(()), lanes, now: at(1) };
+    let view = Readiness { mode: Mode::Async, unread: None, store: Ok(()), lanes, now: at(1) };
     let shown = serde_json::to_value(ReadinessView::from(&view)).unwrap();
     let expected = json!({"email": {"provider": "webhook", "status": "left-alone", "until": "2030-01-31T08:00:08.000Z"},
         "sms": {"provider": "webhook", "status": "full"}, "push": {"provider": "webhook", "status": "up"}});
