@@ -95,14 +95,22 @@ def samconfig():
 
 def misplaced(config):
     """What one of sam's commands would read and another one would not: `sam build` has to build for the Architecture
-    that `sam deploy` says; and the workflow's one build for that of all stages."""
+    that `sam deploy` says; and the workflow's one build for that of all stages. And what would be of another stage."""
     findings, architectures = [], set()
-    for stage, commands in config.items():
-        if stage == "version":
+    for section, commands in config.items():
+        if section == "version":
             continue
-        findings += [f"samconfig: {stage}.{command} has parameter_overrides of its own" for command in commands if command != "global" and "parameter_overrides" in commands[command]["parameters"]]
-        given = dict(one.split("=", 1) for one in commands["global"]["parameters"].get("parameter_overrides", []))
+        own = [(command, name) for command in commands if command != "global" for name in ("parameter_overrides", "stack_name") if name in commands[command]["parameters"]]
+        findings += [f"samconfig: {section}.{command} has {name} of its own" for command, name in own]
+        of_all, stage = commands["global"]["parameters"], "dev" if section == "default" else section
+        given = dict(one.split("=", 1) for one in of_all.get("parameter_overrides", []))
         architectures.add(given.get("Architecture", "as by default"))
+        if given.get("Environment") != stage:
+            findings.append(f"samconfig: Environment of {section} is {given.get('Environment')}, not {stage}")
+        if of_all.get("stack_name") != f"notifications-{stage}":
+            findings.append(f"samconfig: stack_name of {section} is {of_all.get('stack_name')}, not notifications-{stage}")
+        if stage == "prod" and given.get("GradualDeployment") != "true":
+            findings.append("samconfig: prod is not deployed gradually")
     return findings + ([f"samconfig: its stages are built for {sorted(architectures)}, and the workflow builds once"] if len(architectures) > 1 else [])
 
 

@@ -24,10 +24,12 @@ import template_watching
 import template_wiring
 from cfnlint.config import ManualArgs
 from sam_template import CA_SECRET, FUNCTIONS, KAFKA_SECRET, OTLP_SECRET, PROVIDER_SECRET, REGION, ROOT, SECRET
-from template_faults import FAULTS, REFUSALS
+from template_faults import FAULTS, OF_SAMCONFIG, OF_THE_TRANSFORM, REFUSALS
 
 BINARIES = pathlib.Path(sys.argv[1])
 SIGNING = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr"
+# With which the findings begin that are told by the text alone.
+OF_THE_TEXT = {"kept", "alarms", "gradual", "assumed", "wiring", "event source", "schedule", "callers", "told"}
 EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
@@ -131,6 +133,7 @@ def compare_table(stack, made, code, template):
 
 
 def compare_keeping(template):
+    """What keeps the table, beside what create-table decides."""
     kept = template["Resources"]["Table"]
     properties = kept["Properties"]
     wanted = {
@@ -139,7 +142,7 @@ def compare_keeping(template):
         "it is encrypted": properties["SSESpecification"] == {"SSEEnabled": True},
         "it can't be deleted by mistake": properties["DeletionProtectionEnabled"] == {"Fn::If": ["IsDev", False, True]},
     }
-    return [f"table: not so: {what}" for what, so in wanted.items() if not so]
+    return [f"kept: not so: {what}" for what, so in wanted.items() if not so]
 
 
 def environments_of(stack, made):
@@ -290,28 +293,39 @@ def compare_metrics(template, code):
     return findings
 
 
+def of_gradual(template):
+    """`template` was transformed with GradualDeployment=true."""
+    return template_watching.gradual(template) + template_rights.assumed(template) + template_wiring.callers(template)
+
+
+def of_the_text(text, parameters):
+    """What is told by the text alone, deployed at once and gradually."""
+    at_once, gradual = (sam_template.transformed(text, {**parameters, "GradualDeployment": so}) for so in ("false", "true"))
+    findings = compare_keeping(at_once) + template_watching.kept(at_once) + template_watching.alarms(at_once) + of_gradual(gradual)
+    return findings + template_wiring.findings_of(at_once, sam_template.with_defaults(at_once, parameters))
+
+
 def findings_of(stack, code, text, parameters, where="everywhere"):
-    """All of one template with one set of parameters, or only what the linter finds, or what it can't; or of that only
-    the wiring, which is told by the text alone."""
+    """All of one template with one set of parameters, or only what the linter finds, or what is told by the text
+    alone, or what it takes the code to find."""
     try:
+        if where == "text":
+            return of_the_text(text, parameters)
         template = sam_template.transformed(text, parameters)
-        if where == "wiring":
-            return template_wiring.findings_of(template, sam_template.with_defaults(template, parameters))
         linted = lint(template, parameters) if where != "code" else []
         if where == "linter":
             return linted
         # MiniStack has no CodeDeploy, and gives its secrets ARNs of its own.
         at_once = {name: code.secrets.get(value, value) for name, value in parameters.items()}
         at_once["GradualDeployment"] = "false"
-        gradual = sam_template.transformed(text, {**at_once, "GradualDeployment": "true"})
         template = sam_template.transformed(text, at_once)
+        of_text = of_the_text(text, at_once) if where == "everywhere" else []
         made = stack.deploy("notifications", template, at_once)
     except Exception as error:  # whatever it is, the template was not taken
         return [f"deploy: {type(error).__name__}: {error}"]
     given, environments = sam_template.with_defaults(template, at_once), environments_of(stack, made)
-    findings = linted + compare_secrets(template, code) + compare_keeping(template) + compare_logs(template, code)
-    findings += compare_metrics(template, code) + template_watching.alarms(template) + template_watching.gradual(gradual)
-    findings += template_watching.kept(template) + template_watching.api(template, code.openapi) + template_wiring.findings_of(template, given)
+    findings = linted + of_text + compare_secrets(template, code) + compare_logs(template, code)
+    findings += compare_metrics(template, code) + template_watching.api(template, code.openapi)
     findings += template_rights.compare(stack, made, environments, given)
     findings += compare_table(stack, made, code, template) + compare_settings(environments, stack, code) + compare_routes(stack, made, code, parameters)
     stack.delete("notifications")
@@ -337,30 +351,36 @@ def main(stack, work, wanted):
         for finding in findings:
             print(f"    {finding}", flush=True)
 
+    def sow(faults, text, look):
+        """Each alone into the text, which `look` then looks at."""
+        for what, old, new, expected in faults:
+            if not re.search(wanted, f"fault: {what}"):
+                continue
+            if old not in text:
+                tell(f"fault: {what}", [f"there is no such text: {old}"])
+                continue
+            seen = look(text.replace(old, new, 1), expected)
+            missed = [] if any(expected in finding for finding in seen) else [f"nobody says {expected!r}; said was {seen}"]
+            tell(f"fault: {what}", missed)
+
     for name in FUNCTIONS:  # nobody calls them here
         stack.s3.put_object(Bucket=ministack.BUCKET, Key=f"{name}.zip", Body=EMPTY_ZIP)
     code, text = Code(stack, work), sam_template.source()
     if re.search(wanted, "set: samconfig.toml"):
-        of_one, of_two = sam_template.samconfig(), sam_template.samconfig()
-        tell("set: samconfig.toml", sam_template.misplaced(of_one))
-        of_one["prod"]["deploy"]["parameters"]["parameter_overrides"] = ["Architecture=x86_64"]
-        of_two["prod"]["global"]["parameters"]["parameter_overrides"].append("Architecture=x86_64")
-        tell("fault: an Architecture that only one command or stage knows", [] if all(map(sam_template.misplaced, (of_one, of_two))) else ["it is not seen"])
+        tell("set: samconfig.toml", sam_template.misplaced(sam_template.samconfig()))
+    sow(OF_SAMCONFIG, (ROOT / "samconfig.toml").read_text(), lambda text, _: sam_template.misplaced(tomllib.loads(text)))
     for name, parameters in sam_template.sets():
         if re.search(wanted, f"set: {name}"):
             tell(f"set: {name}", findings_of(stack, code, text, parameters))
     _, parameters = sam_template.sets()[-2]
-    for what, old, new, expected in FAULTS:
-        if not re.search(wanted, f"fault: {what}"):
-            continue
-        if old not in text:
-            tell(f"fault: {what}", [f"the template has no such text: {old}"])
-            continue
+
+    def look(text, expected):
         by = expected.split(":")[0]
-        where = "linter" if by.startswith("cfn-lint") else "wiring" if by in template_wiring.KINDS else "code"
-        seen = findings_of(stack, code, text.replace(old, new, 1), parameters, where)
-        missed = [] if any(expected in finding for finding in seen) else [f"nobody says {expected!r}; said was {seen}"]
-        tell(f"fault: {what}", missed)
+        return findings_of(stack, code, text, parameters, "linter" if by.startswith("cfn-lint") else "text" if by in OF_THE_TEXT else "code")
+
+    sow(FAULTS, text, look)
+    gradual = sam_template.transformed(text, {**parameters, "GradualDeployment": "true"})
+    sow(OF_THE_TRANSFORM, json.dumps(gradual), lambda text, _: of_gradual(json.loads(text)))
     template = sam_template.transformed(text, {})
     said = []
     for given, sentence in REFUSALS:

@@ -1,10 +1,19 @@
 """Faults that .ci/template has to see: each is sown into template.yaml, alone, and must be found.
 
 FAULTS: what it is, the text that it replaces, the text that stands there instead, and a part of the finding.
+OF_SAMCONFIG, OF_THE_TRANSFORM: the same, in samconfig.toml, and in what SAM makes of the template without being told.
 REFUSALS: parameters that can't work, and a part of the sentence by which CloudFormation must refuse them.
 """
 
-from sam_template import BROKERS, CA_SECRET, CLUSTER, KAFKA_SECRET, OTLP_SECRET, PROVIDER_SECRET, SECRET, VPC
+import re
+
+from sam_template import BROKERS, CA_SECRET, CLUSTER, KAFKA_SECRET, OTLP_SECRET, PROVIDER_SECRET, SECRET, VPC, source
+
+
+def whole(name):
+    """The text of a resource."""
+    return re.search(rf"^  {name}:\n(    .*\n)+", source(), re.M)[0]
+
 
 FAULTS = [
     # --- What the linter sees, most of it only after the transform ---
@@ -39,9 +48,10 @@ FAULTS = [
     ("another index", "IndexName: due\n", "IndexName: late\n", "table: indexes"),
     ("an index by another attribute", "AttributeName: dueAt, KeyType", "AttributeName: userKey, KeyType", "table: indexes"),
     ("TTL on another attribute", "AttributeName: ttl", "AttributeName: expires", "table: TTL"),
-    ("a table that goes with its stack", "    DeletionPolicy: Retain\n", "", "it stays when the stack goes"),
-    ("no way back in time", "PointInTimeRecoveryEnabled: true", "PointInTimeRecoveryEnabled: false", "it can be brought back"),
-    ("no protection", "DeletionProtectionEnabled: !If [IsDev, false, true]", "DeletionProtectionEnabled: false", "deleted by mistake"),
+    ("a table that goes with its stack", "    DeletionPolicy: Retain\n", "", "kept: not so: it stays when the stack goes"),
+    ("no way back in time", "PointInTimeRecoveryEnabled: true", "PointInTimeRecoveryEnabled: false", "kept: not so: it can be brought back"),
+    ("no protection", "DeletionProtectionEnabled: !If [IsDev, false, true]", "DeletionProtectionEnabled: false", "kept: not so: it can't be deleted by mistake"),
+    ("a table in clear", "SSEEnabled: true", "SSEEnabled: false", "kept: not so: it is encrypted"),
     ("a route that is missing", "RouteKey: POST /api/notifications/{id}/cancel", "RouteKey: POST /api/cancel", "is in OpenAPI and is no route"),
     ("a route to the wrong function", "Target: !Sub integrations/${CreateIntegration}", "Target: !Sub integrations/${GetIntegration}", "is get's here and create's in Cargo.toml"),
     ("no answer for the unknown", "RouteKey: $default", "RouteKey: GET /api/default", "is nobody's here"),
@@ -54,15 +64,30 @@ FAULTS = [
     ("a dashboard of what nobody counts", '"queue_seconds", "channel", "email"', '"queue_time", "channel", "email"', "metrics: queue_time is shown, and nobody makes it"),
     ("metrics that nobody reads", "METRICS_NAMESPACE: !Ref AWS::StackName", "METRICS_NAMESPACE: elsewhere", "metrics: they are looked for in the stack's namespace"),
     # --- Who watches, and what browsers may ---
-    ("an alarm that wakes nobody", "AlarmActions: [!Ref AlarmTopic]", "AlarmActions: []", "alarms: ApiFailing wakes nobody"),
-    ("silence that is no fault any more", "TreatMissingData: breaching", "TreatMissingData: notBreaching", "alarms: silence is notBreaching for RedriveSilent"),
-    ("silence that is a fault at once", "TreatMissingData: notBreaching", "TreatMissingData: breaching", "alarms: silence is breaching for ApiFailing"),
+    ("an alarm that wakes nobody", "AlarmActions: [!Ref AlarmTopic]", "AlarmActions: []", "alarms: AlarmActions of ApiFailing is []"),
+    ("an alarm that ends unheard", "OKActions: [!Ref AlarmTopic]", "OKActions: []", "alarms: OKActions of ApiFailing is []"),
+    ("an alarm that is switched off", "      Namespace: AWS/ApiGateway\n", "      Namespace: AWS/ApiGateway\n      ActionsEnabled: false\n", "alarms: ActionsEnabled of ApiFailing is False"),
+    ("silence that is no fault any more", "TreatMissingData: breaching", "TreatMissingData: notBreaching", "alarms: TreatMissingData of RedriveSilent is notBreaching"),
+    ("silence that is a fault at once", "TreatMissingData: notBreaching", "TreatMissingData: breaching", "alarms: TreatMissingData of ApiFailing is breaching"),
+    ("an alarm that is dropped", whole("SmsLeftAlone"), "", "alarms: there is no SmsLeftAlone"),
+    ("an alarm too many", whole("ErrorsLogged"), whole("ErrorsLogged") + whole("ErrorsLogged").replace("ErrorsLogged", "ErrorsAgain", 1), "alarms: nobody asked for ErrorsAgain"),
+    ("an alarm on another channel", "MetricName: left_alone\n      Dimensions: [{Name: channel, Value: sms}]", "MetricName: left_alone\n      Dimensions: [{Name: channel, Value: email}]", "alarms: Dimensions of SmsLeftAlone is"),
+    ("a share of another channel's", "Dimensions: [{Name: channel, Value: sms}]", "Dimensions: [{Name: channel, Value: email}]", "alarms: Metrics of SmsFailing is"),
+    ("a share of a few", "IF(ended >= 10,", "IF(ended >= 1,", "alarms: Metrics of EmailFailing is"),
+    ("an alarm on the contrary", "ComparisonOperator: LessThanThreshold", "ComparisonOperator: GreaterThanThreshold", "alarms: ComparisonOperator of RedriveSilent is GreaterThanThreshold"),
+    ("another alarm's limit", "Threshold: !Ref DueAgeAlarm", "Threshold: !Ref KafkaLagAlarm", "alarms: Threshold of DueIsOld is {'Ref': 'KafkaLagAlarm'}"),
+    ("an alarm on a sum of what is left again and again", "MetricName: redrive_left\n      Statistic: Maximum", "MetricName: redrive_left\n      Statistic: Sum", "alarms: Statistic of RedriveIsBehind is Sum"),
+    ("an alarm on a minute of a quarter", "Period: 900", "Period: 60", "alarms: Period of KafkaIsBypassed is 60"),
+    ("an alarm on half an hour", "EvaluationPeriods: 3", "EvaluationPeriods: 6", "alarms: EvaluationPeriods of RedriveIsBehind is 6"),
+    ("an alarm on every minute of ten", "      DatapointsToAlarm: 5\n", "", "alarms: DatapointsToAlarm of DueIsOld is None"),
+    ("an alarm for one Kafka only", "  KafkaIsAway:\n    Type: AWS::CloudWatch::Alarm\n    Condition: HasKafka\n", "  KafkaIsAway:\n    Type: AWS::CloudWatch::Alarm\n    Condition: HasMsk\n", "alarms: Condition of KafkaIsAway is HasMsk"),
     ("an alarm on what nobody redrives", "{Name: outcome, Value: processed}", "{Name: channel, Value: processed}", "metrics: redriven is shown by ['channel']"),
     ("a version that answers 500 to all", "[!Ref CreateFailing, !Ref ApiFailing]", "[!Ref CreateFailing]", "gradual: create is brought back by ['CreateFailing']"),
     ("a tenth of one call a minute", "Type: Linear10PercentEvery1Minute", "Type: Canary10Percent5Minutes", "gradual: redrive is moved by"),
-    ("a log for ever", "{RetentionInDays: !Ref LogRetentionDays}", "{}", "logs: CreateLog is kept for ever"),
-    ("a log of Lambda's own", "      LoggingConfig: {LogGroup: !Ref CreateLog}\n", "", "logs: CreateFunction writes to a group of Lambda's own"),
-    ("a stream that nobody asked for", "!If [HasTableStream, {StreamViewType: !Ref TableStream}, !Ref AWS::NoValue]", "{StreamViewType: NEW_IMAGE}", "table: its stream is not by TableStream"),
+    ("a version that all get at once", "Enabled: !Ref GradualDeployment", "Enabled: false", "gradual: create is not brought back by an alarm"),
+    ("a log for ever", "{RetentionInDays: !Ref LogRetentionDays}", "{}", "kept: CreateLog is kept for ever"),
+    ("a log of Lambda's own", "      LoggingConfig: {LogGroup: !Ref CreateLog}\n", "", "kept: CreateFunction writes to a group of Lambda's own"),
+    ("a stream that nobody asked for", "!If [HasTableStream, {StreamViewType: !Ref TableStream}, !Ref AWS::NoValue]", "{StreamViewType: NEW_IMAGE}", "kept: the table's stream is not by TableStream"),
     ("an API that takes everything", "        ThrottlingRateLimit: !Ref ThrottleRate\n", "", "api: ThrottlingRateLimit is not ThrottleRate"),
     ("an API that logs nothing", '"status":"$context.status",', "", "api: nobody logs who is answered what"),
     ("a page that can't repeat safely", "            - idempotency-key\n", "", "browsers: a page may not send idempotency-key"),
@@ -86,13 +111,24 @@ FAULTS = [
     ("a window of nobody's", "MaximumBatchingWindowInSeconds: !Ref BatchWindow", "MaximumBatchingWindowInSeconds: 300", "event source: MaximumBatchingWindowInSeconds is 300"),
     ("Kafka's events where there is another Kafka", "    Condition: HasMsk\n", "    Condition: HasOwnKafka\n", "event source: MskEvents is not by Kafka=msk"),
     ("a schedule of once an hour", "rate(1 minute)", "rate(1 hour)", "schedule: it is [('rate(1 hour)'"),
-    ("an alarm on another's failures", "Dimensions: [{Name: FunctionName, Value: !Ref GetFunction}]", "Dimensions: [{Name: FunctionName, Value: !Ref CreateFunction}]", "watched: GetFailing reads"),
-    ("an alarm by a name that AWS does not know", "MetricName: 5xx", "MetricName: 5XXError", "watched: ApiFailing reads"),
-    ("an index that nobody watches", "Dimensions: [{Name: TableName, Value: !Ref Table}, {Name: GlobalSecondaryIndexName, Value: due}]", "Dimensions: [{Name: TableName, Value: !Ref Table}]", "watched: TableThrottled reads"),
+    ("an alarm on another's failures", "Dimensions: [{Name: FunctionName, Value: !Ref GetFunction}]", "Dimensions: [{Name: FunctionName, Value: !Ref CreateFunction}]", "alarms: Dimensions of GetFailing is"),
+    ("an alarm by a name that AWS does not know", "MetricName: 5xx", "MetricName: 5XXError", "alarms: MetricName of ApiFailing is 5XXError"),
+    ("an index that nobody watches", "Dimensions: [{Name: TableName, Value: !Ref Table}, {Name: GlobalSecondaryIndexName, Value: due}]", "Dimensions: [{Name: TableName, Value: !Ref Table}]", "alarms: Metrics of TableThrottled is"),
+    ("a call of no alias", "FunctionName: !Ref CreateFunction.Alias", "FunctionName: !Ref CreateFunction", "callers: CreatePermission is"),
+    ("an API that may not call", whole("GetPermission"), "", "callers: GetPermission is None"),
+    ("calls by everybody", "Principal: apigateway.amazonaws.com", "Principal: '*'", "callers: CreatePermission is"),
+    ("calls by any API", "${AWS::AccountId}:${Api}/*", "${AWS::AccountId}:*", "callers: CreatePermission is"),
+    ("a right to more than a call", "Action: lambda:InvokeFunction", "Action: lambda:*", "callers: CreatePermission is"),
+    ("a call that depends", whole("GetPermission"), whole("GetPermission") + "    Condition: HasCors\n", "callers: GetPermission is"),
+    ("a caller too many", whole("GetPermission"), whole("GetPermission") + whole("GetPermission").replace("Get", "Process"), "callers: ProcessPermission is"),
     ("another processor by default", "    Default: arm64\n", "    Default: x86_64\n", "told: Architecture is x86_64 by default"),
     ("a door that is open by default", "    Default: iam\n", "    Default: none\n", "told: Authorizer is none by default"),
     ("an address of nothing", "    Value: !GetAtt Api.ApiEndpoint\n", "    Value: !Ref Api\n", "told: ApiUrl is"),
     # --- What each may do ---
+    ("a role for everybody", "Principal: {Service: lambda.amazonaws.com}", "Principal: '*'", "assumed: CreateRole is by"),
+    ("a role for another service too", "Principal: {Service: lambda.amazonaws.com}", "Principal: {Service: [lambda.amazonaws.com, ec2.amazonaws.com]}", "assumed: CreateRole is by"),
+    ("a role for whoever has a token", "Action: 'sts:AssumeRole'", "Action: 'sts:AssumeRoleWithWebIdentity'", "assumed: CreateRole is by"),
+    ("a role too many", whole("GetRole"), whole("GetRole") + whole("GetRole").replace("GetRole", "OtherRole", 1), "assumed: OtherRole is by"),
     ("events that can't be read", "['kafka-cluster:DescribeTopic', 'kafka-cluster:ReadData']", "['kafka-cluster:DescribeTopic']", "rights: process needs kafka-cluster:ReadData"),
     ("a topic that can be deleted", "['kafka-cluster:DescribeTopic', 'kafka-cluster:WriteData']", "['kafka-cluster:DescribeTopic', 'kafka-cluster:WriteData', 'kafka-cluster:DeleteTopic']", "rights: create may kafka-cluster:DeleteTopic"),
     ("a topic of our own account's", "${Account}:topic/", "arn:aws:kafka:${AWS::Region}:${AWS::AccountId}:topic/", "rights: create needs kafka-cluster:DescribeTopic on arn:aws:kafka:eu-west-1:111111111111"),
@@ -104,6 +140,23 @@ FAULTS = [
     ("a password in clear", "          KAFKA_TOPIC: !Ref KafkaTopic\n", "          KAFKA_TOPIC: !Ref KafkaTopic\n          KAFKA_SASL_PASSWORD: hunter2\n", "secrets: KAFKA_SASL_PASSWORD of create holds one in clear"),
     ("a provider in clear", "EMAIL_PROVIDER: !If [HasEmailInClear, !Ref EmailProvider,", "EMAIL_PROVIDER: !If [HasEmailInClear, 'webhook+https://a:b@mail.example',", "secrets: EMAIL_PROVIDER of create holds one in clear"),
     ("a dashboard that is no JSON", '{"widgets": [', '{"widgets": {', "dashboard: it is no JSON"),
+]
+
+OF_SAMCONFIG = [
+    ("an Architecture that only one command knows", "[prod.deploy.parameters]\n", '[prod.deploy.parameters]\nparameter_overrides = ["Architecture=x86_64"]\n', "samconfig: prod.deploy has parameter_overrides of its own"),
+    ("an Architecture that only one stage knows", '"LogRetentionDays=90"', '"LogRetentionDays=90", "Architecture=x86_64"', "samconfig: its stages are built for"),
+    ("a stack that only one command knows", "[prod.deploy.parameters]\n", '[prod.deploy.parameters]\nstack_name = "notifications"\n', "samconfig: prod.deploy has stack_name of its own"),
+    ("a prod that is deployed at once", '"GradualDeployment=true", ', "", "samconfig: prod is not deployed gradually"),
+    *((f"a {stage} that is another stage", f"Environment={stage}", f"Environment={other}", f"is {other}, not {stage}") for stage, other in (("dev", "staging"), ("staging", "dev"), ("prod", "dev"))),
+    *((f"a {stage} in another's stack", f"notifications-{stage}", f"notifications-{other}", f"is notifications-{other}, not") for stage, other in (("dev", "staging"), ("staging", "prod"), ("prod", "staging"))),
+]
+
+OF_THE_TRANSFORM = [
+    ("a rollback that is switched off", '"AutoRollbackConfiguration": {"Enabled": true', '"AutoRollbackConfiguration": {"Enabled": false', "gradual: create is not brought back by an alarm"),
+    ("a rollback by hand only", '"DEPLOYMENT_STOP_ON_ALARM", ', "", "gradual: create is not brought back by an alarm"),
+    ("alarms that nobody hears while it is moved", '"AlarmConfiguration": {"Enabled": true', '"AlarmConfiguration": {"Enabled": false', "gradual: create is brought back by []"),
+    ("a deployment in another's name", '"codedeploy.amazonaws.com"', '"codedeploy.amazonaws.com", "ec2.amazonaws.com"', "assumed: CodeDeployServiceRole is by"),
+    ("a schedule that may call what it does not", '"FunctionName": {"Ref": "RedriveFunctionAliaslive"}, "Principal"', '"FunctionName": {"Ref": "RedriveFunction"}, "Principal"', "callers: RedriveFunctionEveryMinutePermission is"),
 ]
 
 WEBHOOK = "webhook+https://mail.example/send"

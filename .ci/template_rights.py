@@ -1,7 +1,8 @@
 """What each role of template.yaml may do, as deployed, held against what the function is given to do: by its settings
 where they tell (secrets), else by AWS's own lists, in a table (Kafka, the VPC). Too much is found as too little is.
 
-The store's rights are not looked at here: .ci/deploy-here holds them against the calls that the functions make.
+The store's rights are not looked at here: .ci/deploy-here holds them against the calls that the functions make. Who may
+take a role on is told by the text alone.
 """
 
 import re
@@ -18,10 +19,22 @@ CONSUMES = {
 BY_IAM = {"create": PRODUCES, "get": {}, "process": CONSUMES, "redrive": PRODUCES}
 OF_A_VPC = ["CreateNetworkInterface", "DescribeNetworkInterfaces", "DescribeSubnets", "DeleteNetworkInterface", "AssignPrivateIpAddresses", "UnassignPrivateIpAddresses"]
 OF_A_SOURCE_IN_A_VPC = ["DescribeVpcs", "DescribeSecurityGroups"]
+# Of a stack that is deployed gradually, which has the most roles; the last one is SAM's, and in its words.
+ASSUMED_BY = {
+    **{f"{name.capitalize()}Role": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}] for name in FUNCTIONS},
+    "CodeDeployServiceRole": [{"Effect": "Allow", "Principal": {"Service": ["codedeploy.amazonaws.com"]}, "Action": ["sts:AssumeRole"]}],
+}
 
 
 def listed(value):
     return value if isinstance(value, list) else [value]
+
+
+def assumed(template):
+    """Who may act as each role: one service, and nobody else. `template` was transformed with GradualDeployment=true."""
+    has = {name: one["Properties"]["AssumeRolePolicyDocument"]["Statement"] for name, one in template["Resources"].items() if one["Type"] == "AWS::IAM::Role"}
+    odd = sorted(name for name in {*has, *ASSUMED_BY} if has.get(name) != ASSUMED_BY.get(name))
+    return [f"assumed: {name} is by {has.get(name)}, not by {ASSUMED_BY.get(name)}" for name in odd]
 
 
 def granted(stack, role):

@@ -1,14 +1,12 @@
-"""What template.yaml connects with what: functions with their rights, sizes, network and settings, the event source with
-Kafka, the schedule with redrive, alarms with AWS's own metrics, the stack with whoever deployed it.
+"""What template.yaml connects with what: functions with their rights, sizes, network, settings and callers, the event
+source with Kafka, the schedule with redrive, the stack with whoever deployed it.
 
 .ci/template holds each set of parameters against it, resolved as CloudFormation would, for MiniStack keeps little of
 this; .ci/template_faults.py proves that it looks.
 """
 
-from sam_template import FUNCTIONS, resolved
+from sam_template import resolved
 
-# With which its findings begin.
-KINDS = {"wiring", "event source", "schedule", "watched", "told"}
 # What the manual says of who has said nothing.
 DEFAULTS = {"Architecture": "arm64", "Authorizer": "iam", "AllowAnonymous": "false", "Kafka": "none", "ProvisionedPollers": "0"}
 OUTPUTS = {
@@ -16,28 +14,6 @@ OUTPUTS = {
     **{name: {"Ref": name} for name in ("Table", "AlarmTopic", "CreateFunction", "GetFunction", "ProcessFunction", "RedriveFunction")},
 }
 MOST_POLLERS = 200
-
-
-def of_function(metric, name):
-    return ("AWS/Lambda", metric, ("FunctionName", name))
-
-
-def of_table(metric, *index):
-    return ("AWS/DynamoDB", metric, ("TableName", "Table"), *(("GlobalSecondaryIndexName", name) for name in index))
-
-
-# By their names in AWS's manuals, which nothing else here knows:
-# https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html
-# https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
-# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html
-OF_AWS = {
-    "ApiFailing": {("AWS/ApiGateway", "5xx", ("ApiId", "Api"))},
-    **{f"{name}Failing": {of_function("Errors", f"{name}Function")} for name in ("Create", "Get", "Process", "Redrive")},
-    "FunctionsThrottled": {of_function("Throttles", f"{name}Function") for name in ("Create", "Get", "Process")},
-    "RedriveSilent": {of_function("Invocations", "RedriveFunction")},
-    "KafkaLagging": {of_function("OffsetLag", "ProcessFunction")},
-    "TableThrottled": {of_table(f"{way}ThrottleEvents", *index) for way in ("Read", "Write") for index in ((), ("user-created",), ("due",))},
-}
 
 
 def settings(given):
@@ -147,22 +123,24 @@ def schedule(template):
     return [] if has == wanted else [f"schedule: it is {has}, not {wanted}"]
 
 
-def watched(template):
-    """What each alarm reads of AWS's own metrics. (Of ours, .ci/template_checks.py knows the names.)"""
+def callers(template):
+    """Who may call a function, and by its alias only: the API and the schedule, and nobody else."""
+    kind = "AWS::Lambda::Permission"
+    of_api = {"Fn::Sub": "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*"}
+    of_schedule = {"Fn::GetAtt": ["RedriveFunctionEveryMinute", "Arn"]}
 
-    def told(metric):
-        return (metric["Namespace"], metric["MetricName"], *((one["Name"], one["Value"]["Ref"] if isinstance(one["Value"], dict) else one["Value"]) for one in metric["Dimensions"]))
+    # All of the resource: by a condition it could be gone.
+    def right(function, service, source):
+        return {"Type": kind, "Properties": {"Action": "lambda:InvokeFunction", "FunctionName": {"Ref": f"{function}Aliaslive"}, "Principal": service, "SourceArn": source}}
 
-    findings = []
-    for name, one in template["Resources"].items():
-        if one["Type"] != "AWS::CloudWatch::Alarm":
-            continue
-        alarm = one["Properties"]
-        metrics = [entry["MetricStat"]["Metric"] for entry in alarm.get("Metrics", []) if "MetricStat" in entry] or [alarm]
-        has = {told(metric) for metric in metrics if str(metric["Namespace"]).startswith("AWS/")}
-        if has != OF_AWS.get(name, set()):
-            findings.append(f"watched: {name} reads {sorted(has)}, not {sorted(OF_AWS.get(name, set()))}")
-    return findings
+    wanted = {
+        "CreatePermission": right("CreateFunction", "apigateway.amazonaws.com", of_api),
+        "GetPermission": right("GetFunction", "apigateway.amazonaws.com", of_api),
+        "RedriveFunctionEveryMinutePermission": right("RedriveFunction", "events.amazonaws.com", of_schedule),
+    }
+    has = {name: one for name, one in template["Resources"].items() if one["Type"] == kind}
+    odd = sorted(name for name in {*has, *wanted} if has.get(name) != wanted.get(name))
+    return [f"callers: {name} is {has.get(name)}, not {wanted.get(name)}" for name in odd]
 
 
 def told(template):
@@ -174,4 +152,4 @@ def told(template):
 
 
 def findings_of(template, given):
-    return functions(template, given) + event_source(template, given) + schedule(template) + watched(template) + told(template)
+    return functions(template, given) + event_source(template, given) + schedule(template) + told(template)
