@@ -139,6 +139,27 @@ async fn a_user_whose_own_are_slow_holds_up_another_by_one_batch_and_no_more() {
     assert!(begun.elapsed() <= BATCH, "they waited {:?}", begun.elapsed());
 }
 
+/// One of hers in each batch, and all others quick: it is she who is left to redrive, and nobody else.
+#[tokio::test(start_paused = true)]
+async fn one_user_whose_own_is_slow_in_each_batch_takes_nobody_along() {
+    let house = House::new(room(64), POLICY);
+    house.email.takes(SLOW);
+    let mut quick = Vec::new();
+    for n in 0..3_000 {
+        if n % 100 == 99 {
+            house.accept(Channel::Email, "ada").await;
+        } else {
+            let user = format!("user-{n}");
+            house.email.quick_for(&user);
+            quick.push(house.accept(Channel::Email, &user).await);
+        }
+    }
+    let begun = Instant::now();
+    house.live();
+    house.until(Status::Sent, &quick).await;
+    assert!(begun.elapsed() <= BATCH, "they waited {:?}", begun.elapsed());
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_is_claimed_before_there_is_room_for_it() {
     let house = House::new(room(4), POLICY);

@@ -39,7 +39,7 @@ impl Watch {
     }
 
     pub(super) fn is_up(&self) -> bool {
-        *self.link() == Link::Up
+        self.link().is_up()
     }
 
     /// A broker told us about the topic. That it also lets us into the group is not said by that.
@@ -47,8 +47,8 @@ impl Watch {
         self.change(Link::answered);
     }
 
-    pub(super) fn up(&self) {
-        self.change(Link::up);
+    pub(super) fn reads(&self) {
+        self.change(Link::reads);
     }
 
     pub(super) fn down(&self, code: RDKafkaErrorCode) {
@@ -58,7 +58,7 @@ impl Watch {
     fn change(&self, change: impl FnOnce(&mut Link, &str)) {
         let mut link = self.link();
         change(&mut link, &self.topic);
-        self.reading.is_refused(link.refusal());
+        self.reading.tell(link.refusal());
     }
 
     fn link(&self) -> MutexGuard<'_, Link> {
@@ -110,7 +110,7 @@ impl ConsumerContext for Watch {
                 let partitions = self.partitions(list);
                 tracing::info!(topic = self.topic, ?partitions, "partitions are assigned to us");
                 self.ownership().assign(partitions);
-                self.up();
+                self.reads();
             }
             Rebalance::Revoke(list) if list.count() > 0 => {
                 let partitions = self.partitions(list);
@@ -118,7 +118,7 @@ impl ConsumerContext for Watch {
                 self.ownership().revoke(partitions);
             }
             // A cooperative group tells every member of every round, most of which change nothing.
-            Rebalance::Assign(_) => self.up(),
+            Rebalance::Assign(_) => self.change(Link::is_member),
             Rebalance::Revoke(_) => {}
             Rebalance::Error(error) => tracing::warn!(topic = self.topic, %error, "the group could not be rebalanced"),
         }

@@ -287,7 +287,7 @@ impl EventSource {
             }
         };
         let watch = self.watch();
-        watch.up();
+        watch.reads();
         let term = watch.ownership().term(message.partition())?;
         match Record::read(&message, term) {
             Ok(record) => Some(record),

@@ -7,7 +7,7 @@
 //!
 //! All of it is in the memory of one process, and on Lambda of one instance: each finds out for itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -51,6 +51,8 @@ impl Default for Limits {
 /// After which time it is looked at again where nobody can say when there will be room. Sooner, whoever is due
 /// would be asked for again and again, two writes each time.
 const UNKNOWN_PACE: Duration = Duration::from_secs(1);
+/// Of how many users it is remembered that the provider is slow for them.
+const KNOWN_SLOW: usize = 100;
 
 #[derive(Debug)]
 pub struct Lane {
@@ -69,9 +71,10 @@ struct State {
     behind_until: Option<Instant>,
     /// And single users on it, by the key of their events.
     users_behind: BTreeMap<String, Instant>,
-    /// The last one on the fast path for whom the provider was slow, if it was quick for nobody since and nothing was
-    /// done about it.
-    slow_for: Option<String>,
+    /// For whom the provider was slow on the fast path since it was quick for anybody, without those who were left to
+    /// redrive for it; and when it was last.
+    slow_for: BTreeSet<String>,
+    slow_at: Instant,
     /// How long the last attempt kept its place.
     kept: Duration,
     /// When the last of those that were told to come later may expect its turn.
@@ -95,6 +98,15 @@ pub enum Turn {
     LeftAlone,
 }
 
+/// Whose attempts make a batch last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Slow {
+    ForNobody,
+    /// This one, by the key of its events.
+    ForOne(String),
+    ForSeveral,
+}
+
 /// What readiness tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
@@ -114,7 +126,8 @@ impl Lane {
             breaker: Breaker::new(limits.endurance),
             behind_until: None,
             users_behind: BTreeMap::new(),
-            slow_for: None,
+            slow_for: BTreeSet::new(),
+            slow_at: Instant::now(),
             kept: Duration::ZERO,
             last_turn: Instant::now(),
         };
@@ -150,7 +163,7 @@ impl Lane {
     pub fn fall_behind(&self, until: Instant) {
         let before = {
             let mut state = self.lock();
-            state.slow_for = None;
+            state.slow_for.clear();
             state.behind_until.replace(until)
         };
         if before.is_none_or(|before| before <= Instant::now()) {
@@ -173,20 +186,35 @@ impl Lane {
     pub fn user_falls_behind(&self, key: String, until: Instant) {
         let mut state = self.lock();
         let now = Instant::now();
-        state.slow_for.take_if(|slow_for| *slow_for == key);
+        state.slow_for.remove(&key);
         state.users_behind.retain(|_, until| *until > now);
         state.users_behind.insert(key, until);
     }
 
-    /// An attempt of the fast path for this user has ended.
+    /// The provider has answered an attempt of the fast path for this user.
     pub fn was_slow(&self, slow: bool, key: &str) {
-        self.lock().slow_for = slow.then(|| key.to_owned());
+        let mut state = self.lock();
+        if !slow {
+            state.slow_for.clear();
+        } else {
+            state.slow_at = Instant::now();
+            if state.slow_for.len() < KNOWN_SLOW {
+                state.slow_for.insert(key.to_owned());
+            }
+        }
     }
 
-    /// Whether it was, with the last one; of users who are left to redrive for it nothing is said.
+    /// For whom it was slow when it answered last, if that was within this time.
     #[must_use]
-    pub fn is_slow(&self) -> bool {
-        self.lock().slow_for.is_some()
+    pub fn slow_within(&self, time: Duration) -> Slow {
+        let state = self.lock();
+        let mut users = state.slow_for.iter();
+        match (users.next(), users.next()) {
+            _ if state.slow_at.elapsed() > time => Slow::ForNobody,
+            (None, _) => Slow::ForNobody,
+            (Some(user), None) => Slow::ForOne(user.clone()),
+            (Some(_), Some(_)) => Slow::ForSeveral,
+        }
     }
 
     #[must_use]

@@ -7,9 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub struct Reading(Mutex<Option<String>>);
 
 impl Reading {
-    /// Why nobody reads, for people; None once somebody does.
-    pub fn is_refused(&self, why: Option<String>) {
-        *self.lock() = why;
+    /// Why this process may not read, for people; None as far as it knows that it may.
+    pub fn tell(&self, refusal: Option<String>) {
+        *self.lock() = refusal;
     }
 
     #[must_use]

@@ -19,6 +19,7 @@ use tracing::Instrument;
 
 use super::Budget;
 use super::deliver::{Delivery, Worker};
+use crate::channels::lane::Slow;
 use crate::events::batch::{Deliver, Record};
 use crate::store;
 use crate::telemetry::trail;
@@ -27,8 +28,8 @@ use crate::traces::Span;
 /// How many keys are looked at side by side: more than a usual batch has, as those that wait for one provider
 /// must not keep others from theirs. How many are *attempted* at once is for the lanes to say.
 const SIDE_BY_SIDE: usize = 1_000;
-/// A provider that takes this part of `SEND_TIMEOUT` for an answer is slow.
-const SLOW: u32 = 5;
+/// A provider that takes this part of `SEND_TIMEOUT` for an answer, a fifth, is slow.
+const SLOW_SHARE: u32 = 5;
 
 #[derive(Debug)]
 pub struct Process {
@@ -39,9 +40,9 @@ pub struct Process {
 #[derive(Clone, Copy, Debug)]
 struct Patience {
     /// Until when its records wait for room.
-    room: Instant,
+    room_until: Instant,
     /// For how long a record may have waited in the log behind a slow one: what stands behind it has waited as long.
-    log: Duration,
+    log_for: Duration,
 }
 
 /// What became of the records of a batch.
@@ -77,9 +78,9 @@ impl Process {
         let send_timeout = self.worker.policy.send_timeout;
         let patience = Patience {
             // Long enough for an attempt that was there before to end, and no longer: a batch holds up the next one.
-            room: Instant::now() + send_timeout,
-            // With the wait for room and the attempt after it no more than a batch's budget.
-            log: budget.remaining().saturating_sub(2 * send_timeout),
+            room_until: Instant::now() + send_timeout,
+            // With the wait for room and all of the attempt after it no more than a batch's budget.
+            log_for: budget.remaining().saturating_sub(2 * send_timeout + Budget::BESIDE_SEND).max(send_timeout),
         };
         for record in records {
             match record {
@@ -108,17 +109,20 @@ impl Process {
 
     async fn in_order(&self, key: String, asked: Vec<Deliver>, patience: Patience, budget: &Budget) -> Report {
         let mut report = Report::default();
-        let slow = self.worker.policy.send_timeout / SLOW;
+        let slow_from = self.worker.policy.send_timeout / SLOW_SHARE;
         // By then `due` has brought on whatever is left undone here.
         let caught_up = || Instant::now() + self.worker.policy.due_guard;
         for Deliver { id, channel, place, written_at, parent, .. } in asked {
             let lane = self.worker.providers.lane(channel);
-            let waited = written_at.map_or(Duration::ZERO, |at| at.until(self.worker.clock.now()));
-            if waited >= patience.log && lane.is_slow() {
-                match report.attempted {
-                    0 => lane.fall_behind(caught_up()),
+            if written_at.is_some_and(|at| at.until(self.worker.clock.now()) >= patience.log_for) {
+                match lane.slow_within(patience.log_for) {
+                    Slow::ForNobody => {}
                     // It waited for its own user's: others' may be quick.
-                    _ => lane.user_falls_behind(key.clone(), caught_up()),
+                    Slow::ForOne(_) | Slow::ForSeveral if report.attempted > 0 => {
+                        lane.user_falls_behind(key.clone(), caught_up());
+                    }
+                    Slow::ForOne(user) => lane.user_falls_behind(user, caught_up()),
+                    Slow::ForSeveral => lane.fall_behind(caught_up()),
                 }
             }
             if lane.is_behind_for(&key) {
@@ -128,14 +132,15 @@ impl Process {
             // A panic costs its own record and no other; its lease runs out.
             let span = trail::of_background(id);
             let mut traced = self.worker.traces.work(id, channel, &place, parent);
-            let delivery = self.worker.deliver_within(traced.context(), id, channel, patience.room, budget);
+            let delivery = self.worker.deliver_within(traced.context(), id, channel, patience.room_until, budget);
             let delivery = AssertUnwindSafe(delivery).catch_unwind().instrument(span.clone()).await;
             tell(&mut traced, &delivery);
             drop(traced);
             span.in_scope(|| match delivery {
                 Ok(Ok(Delivery::Attempted(n))) => {
-                    let was_slow = n.attempts.last().is_some_and(|attempt| attempt.took() >= slow);
-                    self.worker.providers.lane(n.channel).was_slow(was_slow, &key);
+                    if let Some(attempt) = n.attempts.last().filter(|attempt| attempt.provider_was_asked()) {
+                        self.worker.providers.lane(n.channel).was_slow(attempt.took() >= slow_from, &key);
+                    }
                     report.attempted += 1;
                 }
                 Ok(Ok(Delivery::Ended(_) | Delivery::Unfinished(_))) => report.attempted += 1,

@@ -26,7 +26,13 @@ async fn an_email_provider_that_does_not_answer_holds_up_no_sms_and_claims_no_mo
     }
     let (email_binding, sms_binding) = (email.binding(), sms.binding());
     let settings = [("EMAIL_PROVIDER", email_binding.as_str()), ("SMS_PROVIDER", sms_binding.as_str()), SECRET];
-    let bounds = [("EMAIL_CONCURRENCY", "4"), ("PROVIDER_FAILURES", "1000000"), ("SEND_TIMEOUT", "2s"), ("DUE_GUARD", "5s")];
+    let bounds = [
+        ("KAFKA_PRODUCE_TIMEOUT", "10s"),
+        ("EMAIL_CONCURRENCY", "4"),
+        ("PROVIDER_FAILURES", "1000000"),
+        ("SEND_TIMEOUT", "2s"),
+        ("DUE_GUARD", "5s"),
+    ];
     let server = ServerProcess::start(&[&settings[..], &bounds[..]].concat()).await;
     let (from, mut slow) = (Instant::now(), Vec::new());
     // Lined up by the provider's pace of two a second, the last of them has its turn long before patience ends.

