@@ -138,3 +138,30 @@ async fn a_lane_that_fell_behind_is_so_for_the_time_said() {
     advance(PAUSE).await;
     assert!(!lane.is_behind_for("ada"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn it_is_slow_for_whom_it_was_slow_since_it_was_quick_and_not_for_ever() {
+    let lane = lane(2, 10);
+    assert_eq!(lane.slow_within(PAUSE), Slow::ForNobody);
+    lane.was_slow(true, "ada");
+    lane.was_slow(true, "ada");
+    assert_eq!(lane.slow_within(PAUSE), Slow::ForOne("ada".to_owned()));
+    lane.was_slow(true, "bob");
+    assert_eq!(lane.slow_within(PAUSE), Slow::ForSeveral);
+    lane.user_falls_behind("ada".to_owned(), Instant::now() + PAUSE);
+    assert_eq!(lane.slow_within(PAUSE), Slow::ForOne("bob".to_owned()));
+    advance(PAUSE).await;
+    assert_eq!(lane.slow_within(PAUSE), Slow::ForOne("bob".to_owned()));
+    advance(Duration::from_millis(1)).await;
+    assert_eq!(lane.slow_within(PAUSE), Slow::ForNobody, "that was long ago");
+    lane.was_slow(true, "bob");
+    lane.was_slow(false, "cy");
+    assert_eq!(lane.slow_within(PAUSE), Slow::ForNobody);
+    lane.was_slow(true, "bob");
+    lane.fall_behind(Instant::now() + PAUSE);
+    assert_eq!(lane.slow_within(PAUSE), Slow::ForNobody, "something was done about it");
+    for n in 0..10 * KNOWN_SLOW {
+        lane.was_slow(true, &n.to_string());
+    }
+    assert_eq!(lane.lock().slow_for.len(), KNOWN_SLOW);
+}
