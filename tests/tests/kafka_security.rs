@@ -98,8 +98,8 @@ fn is_said_once(server: &ServerProcess, reason: &str) {
 }
 
 /// It may write, and not read or not join the group: the log names the reason, create goes on by Kafka, and redrive
-/// sends what nobody reads.
-async fn reads_nothing(security: &Settings, topic: &str, reason: &str) {
+/// sends what nobody reads. Once it may read, it does, and says so.
+async fn reads_nothing(kafka: &SecureKafka, security: &Settings, topic: &str, reason: &str) {
     let impatient = [security.clone(), vec![("DUE_GUARD", "1s".to_owned())]].concat();
     let mut server = start(&impatient, topic, "10s").await;
     server.wait_until_ready_says(|status, ready| status == 200 && ready["mode"] == "async").await;
@@ -112,6 +112,9 @@ async fn reads_nothing(security: &Settings, topic: &str, reason: &str) {
     let ready = server.wait_until_ready_says(|status, ready| status == 200 && told(ready)).await;
     assert_eq!((&ready["mode"], &ready["checks"]["kafka"]["status"]), (&json!("async"), &json!("down")), "{ready}");
     server.wait_for(&id, "Sent").await;
+    kafka.allow(topic, "READ", "READ,DESCRIBE");
+    server.wait_until_ready_says(|_, ready| ready["checks"]["kafka"]["status"] == "up").await;
+    server.wait_for_log("events are read").await;
     assert!(server.stop().await.success());
     is_said_once(&server, reason);
 }
@@ -194,9 +197,9 @@ async fn a_kafka_that_asks_who_comes_is_served_or_told_apart_from_an_outage() {
     assert!(!kafka.has("nowhere"));
 
     kafka.topic_for("unread", "WRITE", "READ").await;
-    reads_nothing(&good, "unread", "READ on the topic (IAM: kafka-cluster:ReadData").await;
+    reads_nothing(&kafka, &good, "unread", "READ on the topic (IAM: kafka-cluster:ReadData").await;
     kafka.topic_for("ungrouped", "WRITE,READ", "DESCRIBE").await;
-    reads_nothing(&good, "ungrouped", "READ on the group (IAM: kafka-cluster:AlterGroup").await;
+    reads_nothing(&kafka, &good, "ungrouped", "READ on the group (IAM: kafka-cluster:AlterGroup").await;
     stays_let_in(&kafka, "events").await;
     for (security, topic) in [(&good, "by-scram"), (&mtls(&kafka), "by-mtls"), (&iam(&kafka, "AKIATEST"), "by-iam")] {
         kafka.topic(topic).await;
