@@ -194,13 +194,13 @@ impl Lane {
     /// The provider has answered an attempt of the fast path for this user.
     pub fn was_slow(&self, slow: bool, key: &str) {
         let mut state = self.lock();
-        if !slow {
-            state.slow_for.clear();
-        } else {
+        if slow {
             state.slow_at = Instant::now();
             if state.slow_for.len() < KNOWN_SLOW {
                 state.slow_for.insert(key.to_owned());
             }
+        } else {
+            state.slow_for.clear();
         }
     }
 
